@@ -1,0 +1,320 @@
+package rules
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common"
+	celast "cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/operators"
+	"cel.dev/cel-go/common/types"
+)
+
+// check parses and checks src, which stands at offset in the text at path, and
+// records what is wrong with it.
+func (c *compiler) check(env *cel.Env, path, src string, offset int) (*cel.Ast, bool) {
+	parsed, issues := env.Parse(src)
+	if issues.Err() != nil {
+		// What follows the first syntax error is mostly its echo.
+		e := issues.Errors()[0]
+		at := byteOffset(src, e.Location)
+		f := Fault{Path: path, Offset: offset + at, Length: tokenLength(src, at), ID: "syntax"}
+		f.Message, f.Hint = syntaxFault(src, at, e.Message)
+		c.fault(f)
+		return nil, false
+	}
+	root := parsed.NativeRep()
+	if c.spec.Pseudonym == nil && calls(root.Expr(), pseudonymContext) {
+		c.fault(Fault{Path: path, Offset: offset, Length: len(src), ID: "no-identity-key", Message: "pseudonym() needs identity_key",
+			Hint: "add identity_key: {file: identity.key}, a file of at least 32 random bytes"})
+		return nil, false
+	}
+	checked, issues := env.Check(parsed)
+	if issues.Err() == nil {
+		return checked, true
+	}
+	for _, e := range issues.Errors() {
+		f := c.typeFault(root, src, e)
+		f.Path, f.Offset = path, f.Offset+offset
+		c.fault(f)
+	}
+	return nil, false
+}
+
+func calls(root celast.Expr, function string) bool {
+	found := false
+	celast.PreOrderVisit(root, celast.NewExprVisitor(func(e celast.Expr) {
+		found = found || e.Kind() == celast.CallKind && e.AsCall().FunctionName() == function
+	}))
+	return found
+}
+
+// syntaxFault words a syntax error. CEL's own text speaks of its grammar; the
+// mistakes people make have a better name.
+func syntaxFault(src string, at int, message string) (text, hint string) {
+	rest := src[at:]
+	word := rest[:tokenLength(src, at)]
+	switch {
+	case strings.ContainsAny(src, "‘’“”"):
+		return "curly quotes are not quotes here", "write ' or \""
+	case loneEquals.MatchString(src):
+		return "= compares nothing", "write == to compare"
+	case word == "and", word == "or", word == "not":
+		return fmt.Sprintf("%q is not an operator", word), "write && for and, || for or, ! for not"
+	case word == "contains", word == "startsWith", word == "endsWith", word == "matches":
+		return fmt.Sprintf("%s is written behind a dot", word), fmt.Sprintf("write x.%s(y); to search a list, y in x", word)
+	case strings.HasPrefix(message, "Syntax error: token recognition"):
+		return fmt.Sprintf("%s has no meaning here", quote(firstRune(rest))), ""
+	case rest == "":
+		return "the expression ends too early", ""
+	}
+	if inner, ok := strings.CutPrefix(message, "Syntax error: "); ok && !strings.Contains(inner, "expecting") {
+		return inner, ""
+	}
+	if strings.HasPrefix(message, "Syntax error") {
+		return fmt.Sprintf("%s is not expected here", quote(word)), ""
+	}
+	return strings.ToLower(message[:1]) + message[1:], "" // a macro's own complaint, a limit
+}
+
+var loneEquals = regexp.MustCompile(`[^=!<>]=([^=]|$)`)
+
+func firstRune(s string) string {
+	_, n := utf8.DecodeRuneInString(s)
+	return s[:n]
+}
+
+// The shapes of the checker's errors.
+var (
+	noOverload      = regexp.MustCompile(`^found no matching overload for '([^']*)' applied to '(.*)'$`)
+	undeclared      = regexp.MustCompile(`^undeclared reference to '([^']*)'`)
+	undefinedField  = regexp.MustCompile(`^undefined field '([^']*)'$`)
+	argumentSplit   = regexp.MustCompile(`, `)
+	receiverAndArgs = regexp.MustCompile(`^(.*)\.\((.*)\)$`)
+)
+
+// typeFault words an error of CEL's checker, with its place in src.
+func (c *compiler) typeFault(root *celast.AST, src string, e *common.Error) Fault {
+	at := byteOffset(src, e.Location)
+	expr := findExpr(root.Expr(), e.ExprID)
+	f := Fault{Offset: at, Length: exprLength(root, src, at, expr), ID: "type", Message: e.Message}
+	if m := noOverload.FindStringSubmatch(e.Message); m != nil {
+		f.ID = "type-mismatch"
+		f.Message = "no matching overload for '" + overload(m[1], m[2]) + "'"
+		f.Hint = overloadHint(src, expr, m[1])
+	} else if m := undeclared.FindStringSubmatch(e.Message); m != nil {
+		f.ID = "unknown-name"
+		f.Message = fmt.Sprintf("unknown name %q", m[1])
+		f.Length = len(m[1])
+		f.Hint = didYouMean(m[1], variables)
+		if expr != nil && expr.Kind() == celast.CallKind {
+			f.Message = fmt.Sprintf("unknown function %q", m[1])
+			f.Hint = didYouMean(m[1], functions)
+			f.Offset, f.Length = functionName(src, at, m[1])
+		}
+	} else if m := undefinedField.FindStringSubmatch(e.Message); m != nil {
+		f.ID = "unknown-parameter"
+		f.Message = fmt.Sprintf("no parameter is named %q", m[1])
+		f.Hint = didYouMean(m[1], c.parameterNames())
+		if f.Hint == "" {
+			f.Hint = "declare it under parameters"
+		}
+		f.Offset, f.Length = functionName(src, at, m[1])
+	}
+	return f
+}
+
+// overload writes an operator or a call with the types it was applied to.
+func overload(function, applied string) string {
+	if m := receiverAndArgs.FindStringSubmatch(applied); m != nil {
+		return m[1] + "." + function + "(" + m[2] + ")"
+	}
+	args := argumentSplit.Split(strings.TrimSuffix(strings.TrimPrefix(applied, "("), ")"), -1)
+	if display, ok := operators.FindReverse(function); ok && display != "" {
+		switch len(args) {
+		case 1:
+			return display + args[0]
+		case 2:
+			return args[0] + " " + display + " " + args[1]
+		}
+	}
+	if function == operators.Index && len(args) == 2 {
+		return args[0] + "[" + args[1] + "]"
+	}
+	return function + "(" + strings.Join(args, ", ") + ")"
+}
+
+// overloadHint knows the usual case: a bool claim compared with text.
+func overloadHint(src string, e celast.Expr, function string) string {
+	if e == nil || e.Kind() != celast.CallKind || len(e.AsCall().Args()) != 2 || function != operators.Equals {
+		return ""
+	}
+	left, right := e.AsCall().Args()[0], e.AsCall().Args()[1]
+	if left.Kind() != celast.SelectKind || right.Kind() != celast.LiteralKind {
+		return ""
+	}
+	name := left.AsSelect().FieldName()
+	switch right.AsLiteral() {
+	case types.String("true"):
+		return fmt.Sprintf("%s is a bool; write claims.%s", name, name)
+	case types.String("false"):
+		return fmt.Sprintf("%s is a bool; write !claims.%s", name, name)
+	}
+	return ""
+}
+
+var (
+	variables = []string{"claims", "issuer", "client", "request", "now"}
+	functions = []string{"escape", "pseudonym", "has", "size", "string", "int", "double", "bool", "timestamp", "duration", "type", "dyn",
+		"startsWith", "endsWith", "contains", "matches", "exists", "all", "exists_one", "filter", "map", "orValue", "hasValue", "optMap",
+		"lowerAscii", "upperAscii", "split", "join", "replace", "substring", "trim", "indexOf", "charAt"}
+)
+
+func (c *compiler) parameterNames() []string {
+	var names []string
+	for _, p := range c.spec.Parameters {
+		names = append(names, p.Name)
+	}
+	return names
+}
+
+// didYouMean returns a hint that names the candidate nearest to name, or "".
+func didYouMean(name string, candidates []string) string {
+	if near := Nearest(name, candidates); near != "" {
+		return "did you mean " + near + "?"
+	}
+	return ""
+}
+
+// Nearest returns the candidate that name was probably meant to be: equal but
+// for case, or at most two edits away and not by far a different word; or "".
+func Nearest(name string, candidates []string) string {
+	best, bestDistance := "", min(2, len(name)/2)+1
+	for _, candidate := range candidates {
+		if strings.EqualFold(candidate, name) {
+			return candidate
+		}
+		if d := editDistance(name, candidate); d < bestDistance {
+			best, bestDistance = candidate, d
+		}
+	}
+	return best
+}
+
+// editDistance counts insertions, deletions, substitutions and swaps of
+// neighbours.
+func editDistance(a, b string) int {
+	rows := [3][]int{make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)}
+	for j := range rows[1] {
+		rows[1][j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		before, last, row := rows[0], rows[1], rows[2]
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		rows = [3][]int{last, row, before}
+	}
+	return rows[1][len(b)]
+}
+
+// byteOffset turns CEL's location, a line from 1 and a column in code points
+// from 0, into bytes from the start of src.
+func byteOffset(src string, loc common.Location) int {
+	at := 0
+	for line := 1; line < loc.Line(); line++ {
+		next := strings.IndexByte(src[at:], '\n')
+		if next < 0 {
+			return len(src)
+		}
+		at += next + 1
+	}
+	for column := 0; column < loc.Column() && at < len(src); column++ {
+		_, n := utf8.DecodeRuneInString(src[at:])
+		at += n
+	}
+	return at
+}
+
+// tokenLength returns the length in bytes of the token at offset at.
+func tokenLength(src string, at int) int {
+	if at >= len(src) {
+		return 0
+	}
+	if c := src[at]; c == '\'' || c == '"' {
+		if end := stringEnd(src, at); end > 0 {
+			return end - at
+		}
+		return len(src) - at
+	}
+	if end := at; isIdent(src[at]) {
+		for end < len(src) && isIdent(src[end]) {
+			end++
+		}
+		return end - at
+	}
+	for _, operator := range []string{"==", "!=", "<=", ">=", "&&", "||"} {
+		if strings.HasPrefix(src[at:], operator) {
+			return 2
+		}
+	}
+	return len(firstRune(src[at:]))
+}
+
+func findExpr(root celast.Expr, id int64) celast.Expr {
+	var found celast.Expr
+	celast.PreOrderVisit(root, celast.NewExprVisitor(func(e celast.Expr) {
+		if e.ID() == id {
+			found = e
+		}
+	}))
+	return found
+}
+
+// exprLength returns how much of src from at on belongs to the expression: up
+// to the end of its last token and of the brackets opened since. CEL knows
+// only where expressions start, and for operators that is the operator.
+func exprLength(root *celast.AST, src string, at int, e celast.Expr) int {
+	end := at + tokenLength(src, at)
+	if e == nil {
+		return end - at
+	}
+	celast.PreOrderVisit(e, celast.NewExprVisitor(func(part celast.Expr) {
+		if start := byteOffset(src, root.SourceInfo().GetStartLocation(part.ID())); start >= at && start < len(src) {
+			end = max(end, start+tokenLength(src, start))
+		}
+	}))
+	depth := 0
+	for i := at; i < len(src) && (i < end || depth > 0); {
+		switch src[i] {
+		case '(', '[', '{':
+			depth++
+		case ')', ']', '}':
+			depth--
+		}
+		i += max(1, tokenLength(src, i))
+		end = max(end, i)
+	}
+	return min(end, len(src)) - at
+}
+
+// functionName finds name at or behind at, where CEL points at the dot or the
+// bracket before or behind it.
+func functionName(src string, at int, name string) (offset, length int) {
+	from := max(0, at-len(name))
+	if i := strings.Index(src[from:], name); i >= 0 {
+		return from + i, len(name)
+	}
+	return at, tokenLength(src, at)
+}
