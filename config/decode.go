@@ -1,0 +1,533 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v4"
+
+	"twilio-sts/config/rules"
+)
+
+// Bounds of a configuration, so that aliases cannot blow it up.
+const (
+	maxNodes = 1 << 20
+	maxDepth = 50
+)
+
+// A decoder reads a YAML document and collects what is wrong with it. It works
+// on nodes, because a struct decoder neither finds every fault nor knows where
+// the values came from.
+type decoder struct {
+	source  *source
+	options Options
+	nodes   map[string]*yaml.Node // what stands at each path that was read
+	read    map[string][]byte     // files that the configuration names, by path
+	count   int                   // nodes visited
+	found   Diagnostics
+	seen    map[Diagnostic]bool
+	secret  map[int]bool // lines that hold a secret, which no diagnostic shows
+}
+
+func newDecoder(file string, data []byte, o Options) *decoder {
+	if o.Getenv == nil {
+		o.Getenv = func(string) (string, bool) { return "", false }
+	}
+	if o.ReadFile == nil {
+		o.ReadFile = os.ReadFile
+	}
+	return &decoder{source: newSource(file, data), options: o, nodes: map[string]*yaml.Node{}, read: map[string][]byte{}, seen: map[Diagnostic]bool{}, secret: map[int]bool{}}
+}
+
+// root parses the document and returns its top.
+func (d *decoder) root(data []byte) (value, bool) {
+	var doc yaml.Node
+	if err := yaml.Load(data, &doc); err != nil {
+		d.syntax(err)
+		return value{}, false
+	}
+	if doc.Kind != yaml.DocumentNode || len(doc.Content) != 1 {
+		d.add(place{1, 1}, 1, Diagnostic{ID: "empty-file", Message: "the file is empty"})
+		return value{}, false
+	}
+	return d.value("", doc.Content[0]), true
+}
+
+// syntax records what the YAML parser says.
+func (d *decoder) syntax(err error) {
+	at, message := place{1, 1}, err.Error()
+	var load *yaml.LoadError
+	if errors.As(err, &load) {
+		at, message = place{max(1, load.Mark.Line), max(1, load.Mark.Column)}, strings.TrimPrefix(load.Message, "yaml: ")
+	}
+	f := Diagnostic{ID: "yaml-syntax", Message: message}
+	switch {
+	case strings.Contains(message, "no documents"):
+		f = Diagnostic{ID: "empty-file", Message: "the file is empty"}
+	case strings.Contains(message, "multiple"):
+		at = d.secondDocument()
+		f = Diagnostic{ID: "second-document", Message: "a second document begins here", Hint: "a configuration is one document"}
+	default:
+		// A quoted word at the start of a plain value ends the value in YAML's
+		// eyes, and the parser complains far from there.
+		for n := at.line; n <= min(at.line+200, len(d.source.lines)); n++ {
+			key, quoted := leadingQuote(d.source.line(n))
+			if quoted > 0 {
+				at = place{n, quoted}
+				f.Message = "the text goes on behind its closing quote"
+				f.Hint = fmt.Sprintf("put the whole value in quotes, or write it below %s: |", key)
+				break
+			}
+		}
+		if strings.Contains(d.source.line(at.line), "\t") && strings.Contains(message, "cannot start any token") {
+			f.Hint = "YAML is indented with spaces, not with tabs"
+		}
+		if strings.Contains(message, "mapping values are not allowed") {
+			f.Hint = "put the whole value in quotes: a colon and a space begin a mapping"
+		}
+	}
+	d.add(at, 1, f)
+}
+
+// leadingQuote finds a value such as 'x' in claims.groups on a line: the key,
+// and the column, from 1, of the quote.
+func leadingQuote(line string) (key string, column int) {
+	before, after, ok := strings.Cut(line, ": ")
+	trimmed := strings.TrimLeft(after, " ")
+	if !ok || trimmed == "" || trimmed[0] != '\'' && trimmed[0] != '"' {
+		return "", 0
+	}
+	end := strings.IndexByte(trimmed[1:], trimmed[0])
+	if end < 0 {
+		return "", 0
+	}
+	behind := strings.TrimLeft(trimmed[end+2:], " ")
+	if behind == "" || strings.ContainsAny(behind[:1], "#,}]'\"") {
+		return "", 0
+	}
+	return strings.TrimLeft(before, " -"), utf8.RuneCountInString(line) - utf8.RuneCountInString(trimmed) + 1
+}
+
+func (d *decoder) secondDocument() place {
+	seen := false
+	for i := range d.source.lines {
+		line := d.source.line(i + 1)
+		if seen && strings.HasPrefix(line, "---") {
+			return place{i + 1, 1}
+		}
+		seen = seen || strings.TrimSpace(line) != "" && !strings.HasPrefix(line, "#") && !strings.HasPrefix(line, "%")
+	}
+	return place{1, 1}
+}
+
+// add records f at a place.
+func (d *decoder) add(at place, length int, f Diagnostic) {
+	f.File, f.Line, f.Column = d.source.file, at.line, at.column
+	f.Source = d.source.line(at.line)
+	f.Length = max(1, min(length, utf8.RuneCountInString(f.Source)-at.column+1))
+	if !d.seen[f] { // a value that is read twice is at fault once
+		d.seen[f] = true
+		d.found = append(d.found, f)
+	}
+}
+
+// at records f for what stands at a node: all of it where it is one line.
+func (d *decoder) at(n *yaml.Node, f Diagnostic) {
+	length := 1
+	if n.Kind == yaml.ScalarNode {
+		length = utf8.RuneCountInString(n.Value)
+		switch n.Style &^ yaml.TaggedStyle {
+		case yaml.SingleQuotedStyle, yaml.DoubleQuotedStyle:
+			length += 2
+		case yaml.LiteralStyle, yaml.FoldedStyle:
+			length = 1
+		}
+	}
+	d.add(place{n.Line, n.Column}, length, f)
+}
+
+// fault records what package rules found.
+func (d *decoder) fault(r rules.Fault) {
+	f := Diagnostic{Path: r.Path, ID: r.ID, Warning: r.Warning, Message: r.Message, Hint: r.Hint}
+	n := d.nearest(r.Path)
+	switch {
+	case n == nil:
+		d.add(place{1, 1}, 1, f)
+	case r.Length > 0 && n.Kind == yaml.ScalarNode && r.Offset+r.Length <= len(n.Value):
+		from, to := d.source.within(n, r.Offset), d.source.within(n, r.Offset+r.Length)
+		length := utf8.RuneCountInString(n.Value[r.Offset : r.Offset+r.Length])
+		if to.line == from.line && to.column > from.column {
+			length = to.column - from.column
+		}
+		d.add(from, length, f)
+	case r.Offset > 0 && n.Kind == yaml.ScalarNode:
+		d.add(d.source.within(n, min(r.Offset, len(n.Value))), 1, f)
+	default:
+		d.at(n, f)
+	}
+}
+
+// nearest returns the node at a path, or at the closest path above it.
+func (d *decoder) nearest(path string) *yaml.Node {
+	for {
+		if n := d.nodes[path]; n != nil || path == "" {
+			return n
+		}
+		path = path[:max(0, strings.LastIndexAny(path, ".["))]
+	}
+}
+
+// A value is what stands at a path of the document; node is nil when nothing
+// does.
+type value struct {
+	d    *decoder
+	path string
+	node *yaml.Node
+}
+
+// value checks what is wrong with any node: tags, and aliases, which it
+// resolves.
+func (d *decoder) value(path string, n *yaml.Node) value {
+	d.count++
+	switch {
+	case d.count > maxNodes || strings.Count(path, ".")+strings.Count(path, "[") > maxDepth:
+		if d.count <= maxNodes+1 {
+			d.at(n, Diagnostic{Path: path, ID: "too-large", Message: "the document is too large, or too deep, with its aliases expanded"})
+		}
+		d.count = maxNodes + 2
+		return value{d: d, path: path}
+	case n.Kind == yaml.AliasNode:
+		return d.value(path, n.Alias)
+	}
+	d.nodes[path] = n
+	if n.Style&yaml.TaggedStyle != 0 {
+		d.at(n, Diagnostic{Path: path, ID: "yaml-tag", Message: fmt.Sprintf("%s is a YAML tag, and the value behind it is all there is", n.Tag),
+			Hint: "put the whole value in quotes"})
+		return value{d: d, path: path}
+	}
+	return value{d, path, n}
+}
+
+func (v value) isSet() bool { return v.node != nil }
+
+// isNull reports, and faults, a value that is empty.
+func (v value) isNull() bool {
+	if v.node.Kind == yaml.ScalarNode && v.node.Tag == "!!null" && v.node.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) == 0 {
+		v.fault("missing-value", "a value is missing", "")
+		return true
+	}
+	return false
+}
+
+func (v value) fault(id, message, hint string) {
+	v.d.at(v.node, Diagnostic{Path: v.path, ID: id, Message: message, Hint: hint})
+}
+
+func (v value) warn(id, message, hint string) {
+	v.d.at(v.node, Diagnostic{Path: v.path, ID: id, Message: message, Hint: hint, Warning: true})
+}
+
+func (v value) faultf(id, format string, args ...any) { v.fault(id, fmt.Sprintf(format, args...), "") }
+
+// isEmpty reports whether there is a list, or a text, with nothing in it.
+func (v value) isEmpty() bool {
+	if !v.isSet() {
+		return false
+	}
+	return v.node.Kind == yaml.SequenceNode && len(v.node.Content) == 0 || v.node.Kind == yaml.ScalarNode && v.node.Tag == "!!str" && v.node.Value == ""
+}
+
+// is reports whether the value is set and of this kind, and faults it when it
+// is set to anything else.
+func (v value) is(kind yaml.Kind, want string) bool {
+	switch {
+	case !v.isSet() || v.isNull():
+		return false
+	case v.node.Kind != kind:
+		v.fault("wrong-type", "this is "+kindName(v.node.Kind)+", and "+want+" is wanted", "")
+		return false
+	}
+	return true
+}
+
+func kindName(k yaml.Kind) string {
+	switch k {
+	case yaml.MappingNode:
+		return "a mapping"
+	case yaml.SequenceNode:
+		return "a list"
+	}
+	return "a single value"
+}
+
+// An object is a mapping with known keys.
+type object struct {
+	value
+	members map[string]value
+	keys    []string // as written
+}
+
+// object reads a mapping whose keys are among known; known nil means any.
+// ok is false when it is not a mapping.
+func (v value) object(known ...string) (o object, ok bool) {
+	o = object{value: v, members: map[string]value{}}
+	if !v.is(yaml.MappingNode, "a mapping") {
+		return o, false
+	}
+	first := map[string]*yaml.Node{}
+	for i := 0; i+1 < len(v.node.Content); i += 2 {
+		key, content := v.node.Content[i], v.node.Content[i+1]
+		path := join(v.path, key.Value)
+		switch {
+		case key.Tag == "!!merge" || key.Value == "<<" && key.Style == 0:
+			v.d.at(key, Diagnostic{Path: v.path, ID: "merge-key", Message: "merge keys are not read", Hint: "write the keys out, or use an alias for a whole value"})
+			continue
+		case key.Kind != yaml.ScalarNode:
+			v.d.at(key, Diagnostic{Path: v.path, ID: "wrong-type", Message: "a key is a word"})
+			continue
+		case first[key.Value] != nil:
+			v.d.at(key, Diagnostic{Path: path, ID: "duplicate-key", Message: fmt.Sprintf("%s is written twice, first in line %d", key.Value, first[key.Value].Line)})
+			continue
+		}
+		first[key.Value] = key
+		if known != nil && !slices.Contains(known, key.Value) {
+			hint := "known here: " + strings.Join(known, ", ")
+			if near := rules.Nearest(key.Value, known); near != "" {
+				hint = "did you mean " + near + "?"
+			}
+			v.d.at(key, Diagnostic{Path: path, ID: "unknown-key", Message: fmt.Sprintf("%q is not a key here", key.Value), Hint: hint})
+			continue
+		}
+		o.members[key.Value] = v.d.value(path, content)
+		o.keys = append(o.keys, key.Value)
+	}
+	return o, true
+}
+
+// join appends a key to a path, quoted where it is not a word.
+func join(path, key string) string {
+	for _, c := range key {
+		if c != '_' && c != '-' && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
+			return fmt.Sprintf("%s[%q]", path, key)
+		}
+	}
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+// get returns a member, which may not be set.
+func (o object) get(key string) value {
+	if m, ok := o.members[key]; ok {
+		return m
+	}
+	return value{d: o.d, path: join(o.path, key)}
+}
+
+// need returns a member and faults its absence.
+func (o object) need(key string) value {
+	m, ok := o.members[key]
+	if !ok {
+		o.d.at(o.node, Diagnostic{Path: o.path, ID: "missing-key", Message: key + " is missing"})
+		return value{d: o.d, path: join(o.path, key)}
+	}
+	return m
+}
+
+// list returns the items of a list.
+func (v value) list() []value {
+	if !v.is(yaml.SequenceNode, "a list") {
+		return nil
+	}
+	items := make([]value, 0, len(v.node.Content))
+	for i, n := range v.node.Content {
+		if item := v.d.value(fmt.Sprintf("%s[%d]", v.path, i), n); item.isSet() {
+			items = append(items, item)
+		}
+	}
+	return items
+}
+
+// literal returns a single value as it is written, without what {env} and
+// {file} mean elsewhere: names, conditions, enumerations.
+func (v value) literal() string {
+	if !v.is(yaml.ScalarNode, "text") {
+		return ""
+	}
+	return v.node.Value
+}
+
+// text returns a string, which {env: NAME} or {file: PATH} may stand for.
+func (v value) text() string {
+	s, _ := v.resolve("")
+	return s
+}
+
+// template returns a value that may hold ${…}, which {env} and {file} may stand
+// for when it holds none.
+func (v value) template() rules.Text {
+	if !v.isSet() {
+		return rules.Text{}
+	}
+	s, ref := v.resolve("")
+	if ref && strings.Contains(s, "$") {
+		v.fault("expression-from-outside", "a value from a variable or a file holds a $", "write expressions in the configuration itself")
+	}
+	return rules.Text{Path: v.path, Source: s}
+}
+
+// texts returns a list of strings.
+func (v value) texts() []string {
+	var out []string
+	for _, item := range v.list() {
+		out = append(out, item.text())
+	}
+	return out
+}
+
+// secret returns a secret. One that is written out is a warning. placeholder
+// stands for a missing one under Options.NoSecrets.
+func (v value) secret(placeholder string) Secret {
+	if !v.isSet() {
+		return Secret{}
+	}
+	s, ref := v.resolve(placeholder)
+	if !ref && s != "" {
+		for n := range strings.Count(s, "\n") + 2 {
+			v.d.secret[v.node.Line+n] = true
+		}
+		v.warn("secret-in-config", "a secret is written into the configuration", "use {env: NAME} or {file: PATH}")
+	}
+	if s == "" {
+		return Secret{}
+	}
+	return NewSecret(s)
+}
+
+// credential is text that is part of a credential, though no secret.
+func (v value) credential(placeholder string) string {
+	s, _ := v.resolve(placeholder)
+	return s
+}
+
+// resolve returns a string and whether it came from outside the file. A
+// variable or file that is missing is a fault, or under Options.NoSecrets the
+// placeholder, where there is one.
+func (v value) resolve(placeholder string) (s string, ref bool) {
+	if !v.isSet() || v.isNull() {
+		return "", false
+	}
+	if v.node.Kind != yaml.MappingNode {
+		return v.literal(), false
+	}
+	o, _ := v.object("env", "file")
+	env, file := o.get("env"), o.get("file")
+	switch {
+	case env.isSet() == file.isSet():
+		v.fault("wrong-type", "this is a mapping, and text is wanted, or {env: NAME} or {file: PATH}", "")
+		return "", true
+	case env.isSet():
+		name := env.literal()
+		if s, ok := v.d.options.Getenv(name); ok && s != "" {
+			return s, true
+		}
+		if v.d.options.NoSecrets && placeholder != "" {
+			return placeholder, true
+		}
+		env.faultf("unset-variable", "the variable %s is not set", name)
+	default:
+		data, err := v.d.file(file.literal())
+		if err == nil && len(data) > 0 {
+			return strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r"), true
+		}
+		if v.d.options.NoSecrets && placeholder != "" {
+			return placeholder, true
+		}
+		if err == nil {
+			err = errors.New("the file is empty")
+		}
+		file.faultf("unreadable-file", "%s", fileError(err))
+	}
+	return "", true
+}
+
+// file reads a file that the configuration names, relative to it.
+func (d *decoder) file(path string) ([]byte, error) {
+	path = d.resolvePath(path)
+	data, err := d.options.ReadFile(path)
+	if err == nil {
+		d.read[path] = data
+	}
+	return data, err
+}
+
+func (d *decoder) resolvePath(path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(filepath.Dir(d.source.file), path)
+}
+
+// fileError leaves out the operation, which says nothing to an operator.
+func fileError(err error) string {
+	var pe *os.PathError
+	if errors.As(err, &pe) {
+		return pe.Path + ": " + pe.Err.Error()
+	}
+	return err.Error()
+}
+
+// boolean returns a bool, or def when it is not set.
+func (v value) boolean(def bool) bool {
+	if !v.is(yaml.ScalarNode, "true or false") {
+		return def
+	}
+	if v.node.Tag != "!!bool" {
+		v.fault("wrong-type", "this is not true or false", "")
+		return def
+	}
+	b, err := strconv.ParseBool(strings.ToLower(v.node.Value))
+	if err != nil {
+		v.fault("wrong-type", "this is not true or false", "")
+	}
+	return b
+}
+
+// integer returns a whole number of at least 0, or def when it is not set.
+func (v value) integer(def int) int {
+	if !v.is(yaml.ScalarNode, "a number") {
+		return def
+	}
+	n, err := strconv.ParseUint(v.node.Value, 10, 31)
+	if err != nil {
+		v.fault("wrong-type", "this is not a whole number of at least 0", "")
+		return def
+	}
+	return int(n)
+}
+
+// duration returns a duration of whole seconds, more than 0 unless zero is
+// allowed, or def when it is not set.
+func (v value) duration(def time.Duration) time.Duration {
+	if !v.is(yaml.ScalarNode, "a duration") {
+		return def
+	}
+	d, err := time.ParseDuration(v.node.Value)
+	switch {
+	case err != nil:
+		v.fault("invalid-duration", fmt.Sprintf("%q is not a duration", v.node.Value), "write 30s, 15m or 12h")
+		return def
+	case d < 0 || d%time.Second != 0:
+		v.fault("invalid-duration", "a duration is whole seconds, and not negative", "")
+		return def
+	}
+	return d
+}

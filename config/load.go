@@ -1,0 +1,288 @@
+package config
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"twilio-sts/config/rules"
+)
+
+// Load reads and compiles the configuration at path. Its error is Diagnostics
+// when the file is at fault, all of its faults at once, and another error when
+// it cannot be read.
+func Load(path string, o Options) (*Config, error) {
+	if o.ReadFile == nil {
+		o.ReadFile = os.ReadFile
+	}
+	data, err := o.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(path, data, o)
+}
+
+// Parse is Load for content already read; path is used for messages and to
+// resolve relative paths.
+func Parse(path string, data []byte, o Options) (*Config, error) {
+	d := newDecoder(path, data, o)
+	cfg := &Config{}
+	if root, ok := d.root(data); ok {
+		d.document(cfg, root)
+	}
+	for i := range d.found {
+		if d.secret[d.found[i].Line] {
+			d.found[i].Source = ""
+		}
+	}
+	faults, warnings := d.found.split()
+	if len(faults) > 0 {
+		return nil, append(faults, warnings...)
+	}
+	cfg.Warnings = warnings
+	cfg.Hash = d.hash(data)
+	return cfg, nil
+}
+
+// hash is over the document and every file it names, each with its length, so
+// that no two configurations have the same text to hash.
+func (d *decoder) hash(data []byte) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%d\n%s", len(data), data)
+	for _, path := range slices.Sorted(maps.Keys(d.read)) {
+		fmt.Fprintf(h, "%d\n%s", len(d.read[path]), d.read[path])
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// document reads the whole file. Sections are read in the order in which they
+// need each other; diagnostics are sorted afterwards.
+func (d *decoder) document(cfg *Config, root value) {
+	o, ok := root.object("version", "server", "accounts", "tokens", "identity_key", "issuers", "parameters", "limits", "audit", "store", "rules", "tests")
+	if !ok {
+		return
+	}
+	if v := o.need("version"); v.isSet() && v.literal() != "1" {
+		v.fault("unknown-version", "this program reads version 1", "write version: 1")
+	}
+	cfg.Server = d.server(o.get("server"), &cfg.NotYet)
+	cfg.Accounts = d.accounts(o.need("accounts"))
+	cfg.Tokens = d.tokens(o.get("tokens"))
+	identityKey := d.identityKey(o.get("identity_key"))
+	specs := d.issuers(o.need("issuers"), cfg)
+	parameters := d.parameters(o.get("parameters"))
+	cfg.Limits = d.limits(o.get("limits"), &cfg.NotYet)
+	cfg.Audit = d.audit(o.get("audit"), parameters, &cfg.NotYet)
+	cfg.Store = d.store(o.get("store"), &cfg.NotYet)
+
+	spec := &rules.Spec{
+		Issuers:          specs,
+		Parameters:       parameters,
+		TTL:              cfg.Tokens.TTL,
+		MaxTTL:           cfg.Tokens.MaxTTL,
+		NotBeyondIDToken: cfg.Tokens.NotBeyondIDToken,
+		Rules:            d.rules(o.need("rules")),
+	}
+	if identityKey.IsSet() {
+		spec.Pseudonym = func(issuer, s string) string { return rules.Pseudonym([]byte(identityKey.Reveal()), issuer, s) }
+	}
+	for _, a := range cfg.Accounts {
+		spec.Accounts = append(spec.Accounts, rules.AccountSpec{Name: a.Name, Region: a.Region})
+	}
+	set, faults := rules.Compile(spec)
+	for _, f := range faults {
+		d.fault(f)
+	}
+	cfg.Rules = set
+	cfg.Cases = d.cases(o.get("tests"), specs)
+	if set != nil && !d.options.SkipTests && !d.faulty() {
+		d.runCases(set, cfg.Cases)
+	}
+}
+
+// faulty reports whether anything was found that is not a warning.
+func (d *decoder) faulty() bool {
+	return slices.ContainsFunc(d.found, func(f Diagnostic) bool { return !f.Warning })
+}
+
+// notYet notes a key that is valid and has no machinery behind it.
+func (v value) notYet(to *Diagnostics) {
+	found := v.d.found
+	v.d.found = nil
+	v.fault("not-available", v.path+" is not available in this version", "leave it out, or off, until it is")
+	*to = append(*to, v.d.found...)
+	v.d.found = found
+}
+
+func (d *decoder) tokens(v value) Tokens {
+	const longest = 24*time.Hour - time.Second // Twilio refuses what lives a day
+	t := Tokens{TTL: time.Hour, MaxTTL: longest}
+	o, ok := v.object("ttl", "max_ttl", "not_beyond_id_token")
+	if !ok {
+		return t
+	}
+	t.MaxTTL = d.ttl(o.get("max_ttl"), longest, longest)
+	t.TTL = d.ttl(o.get("ttl"), min(t.TTL, t.MaxTTL), t.MaxTTL)
+	t.NotBeyondIDToken = o.get("not_beyond_id_token").boolean(false)
+	return t
+}
+
+// ttl reads a token's lifetime: at least a second, at most most.
+func (d *decoder) ttl(v value, def, most time.Duration) time.Duration {
+	if !v.isSet() {
+		return def
+	}
+	t := v.duration(-1)
+	switch {
+	case t < 0: // no duration
+		return def
+	case t < time.Second:
+		v.fault("invalid-duration", "a token lives for at least a second", "")
+	case t > most:
+		v.fault("ttl-too-long", fmt.Sprintf("this is longer than %s", most), "Twilio takes less than 24h, and tokens.max_ttl may say less")
+	}
+	return t
+}
+
+func (d *decoder) identityKey(v value) Secret {
+	key := v.secret(strings.Repeat("placeholder", 3))
+	if key.IsSet() && len(key.Reveal()) < 32 {
+		v.fault("short-key", "identity_key has fewer than 32 bytes", "make one: head -c 32 /dev/urandom | base64 > identity.key")
+	}
+	return key
+}
+
+func (d *decoder) parameters(v value) []rules.ParameterSpec {
+	o, ok := v.object()
+	if !ok {
+		return nil
+	}
+	var out []rules.ParameterSpec
+	for _, name := range o.keys {
+		m := o.get(name)
+		p := rules.ParameterSpec{Path: m.path, Name: name}
+		if po, ok := m.object("pattern", "enum", "default"); ok {
+			p.Pattern = po.get("pattern").literal()
+			for _, item := range po.get("enum").list() {
+				p.Enum = append(p.Enum, item.literal())
+			}
+			def := po.get("default")
+			p.Default, p.HasDefault = def.text(), def.isSet()
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+func (d *decoder) limits(v value, notYet *Diagnostics) Limits {
+	def := Limits{PerIP: Rate{20, time.Second}, PerSubject: Rate{60, time.Minute}, FailuresPerIP: Rate{30, time.Minute}}
+	l := def
+	o, ok := v.object("per_ip", "per_subject", "failures_per_ip")
+	if !ok {
+		return l
+	}
+	for _, r := range []struct {
+		key string
+		to  *Rate
+	}{{"per_ip", &l.PerIP}, {"per_subject", &l.PerSubject}, {"failures_per_ip", &l.FailuresPerIP}} {
+		m, before := o.get(r.key), *r.to
+		*r.to = d.rate(m, before)
+		if *r.to != before && *r.to != (Rate{}) {
+			m.notYet(notYet)
+		}
+	}
+	return l
+}
+
+// rate reads N/s, N/m, N/h or off.
+func (d *decoder) rate(v value, def Rate) Rate {
+	s := v.literal()
+	if !v.isSet() || s == "off" {
+		if v.isSet() {
+			return Rate{}
+		}
+		return def
+	}
+	var r Rate
+	var unit string
+	if _, err := fmt.Sscanf(s, "%d/%1s", &r.Count, &unit); err == nil && r.Count > 0 && fmt.Sprintf("%d/%s", r.Count, unit) == s {
+		switch unit {
+		case "s":
+			r.Per = time.Second
+		case "m":
+			r.Per = time.Minute
+		case "h":
+			r.Per = time.Hour
+		}
+	}
+	if r.Per == 0 {
+		v.fault("invalid-rate", fmt.Sprintf("%q is not a rate", s), "write 20/s, 60/m, 100/h or off")
+		return def
+	}
+	return r
+}
+
+func (d *decoder) audit(v value, parameters []rules.ParameterSpec, notYet *Diagnostics) Audit {
+	a := Audit{File: "-", OnFailure: "refuse"}
+	o, ok := v.object("file", "key", "claims", "subjects", "on_failure")
+	if !ok {
+		return a
+	}
+	if file := o.get("file"); file.isSet() {
+		if a.File = file.text(); a.File != "-" {
+			file.notYet(notYet)
+		}
+	}
+	a.Key = o.get("key").secret("placeholder")
+	for _, item := range o.get("claims").list() {
+		name := item.literal()
+		if parameter, ok := strings.CutPrefix(name, "request."); ok && !slices.ContainsFunc(parameters, func(p rules.ParameterSpec) bool { return p.Name == parameter }) {
+			item.faultf("unknown-parameter", "no parameter is named %q", parameter)
+		}
+		a.Claims = append(a.Claims, name)
+	}
+	a.Plain = d.oneOf(o.get("subjects"), "hashed", "plain") == "plain"
+	a.OnFailure = d.oneOf(o.get("on_failure"), "refuse", "drop")
+	if a.OnFailure != "refuse" {
+		o.get("on_failure").notYet(notYet)
+	}
+	return a
+}
+
+func (d *decoder) store(v value, notYet *Diagnostics) Store {
+	s := Store{OnFailure: "refuse"}
+	o, ok := v.object("redis")
+	if !ok {
+		return s
+	}
+	redis, ok := o.need("redis").object("url", "on_failure")
+	if !ok {
+		return s
+	}
+	s.RedisURL = redis.need("url").secret("redis://localhost:6379")
+	s.OnFailure = d.oneOf(redis.get("on_failure"), "refuse", "insecure_allow")
+	v.notYet(notYet)
+	return s
+}
+
+// oneOf returns one of a few words; the first is the default.
+func (d *decoder) oneOf(v value, words ...string) string {
+	if !v.isSet() {
+		return words[0]
+	}
+	s := v.literal()
+	if !slices.Contains(words, s) {
+		hint := "write " + strings.Join(words, " or ")
+		if near := rules.Nearest(s, words); near != "" {
+			hint = "did you mean " + near + "?"
+		}
+		v.fault("unknown-value", fmt.Sprintf("%q has no meaning here", s), hint)
+		return words[0]
+	}
+	return s
+}
