@@ -1,0 +1,286 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+
+	"twilio-sts/config"
+	"twilio-sts/config/rules"
+)
+
+// Limits of the HTTP server. The token endpoint answers from memory, so what
+// takes longer than these is broken or hostile.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 10 * time.Second
+	writeTimeout      = 20 * time.Second
+	idleTimeout       = 2 * time.Minute
+	drainTimeout      = 25 * time.Second
+	maxHeaderBytes    = 64 << 10 // a bearer token of 16 KiB, and what proxies add
+)
+
+// Handler serves the public endpoints.
+func (s *Service) Handler() http.Handler {
+	e := s.newEcho()
+	e.Use(noStore, cors(&s.cfg.Server))
+	e.Any("/token", s.token)
+	e.OPTIONS("/token", preflight(&s.cfg.Server)) // in place of what Any said
+	e.Match(get, "/healthz", alive)
+	e.Match(get, "/readyz", s.readyz)
+	if s.cfg.Server.PublicURL != "" {
+		for _, path := range metadataPaths(s.cfg.Server.PublicURL) {
+			e.Match(get, path, s.metadata, openCORS)
+		}
+	}
+	return e
+}
+
+// AdminHandler serves the endpoints for operators.
+func (s *Service) AdminHandler() http.Handler {
+	e := s.newEcho()
+	e.Use(noStore)
+	e.Match(get, "/healthz", alive)
+	e.Match(get, "/readyz", s.readyzByIssuer)
+	return e
+}
+
+var get = []string{http.MethodGet, http.MethodHead}
+
+func (s *Service) newEcho() *echo.Echo {
+	e := echo.New()
+	e.IPExtractor = clientAddress(s.cfg.Server.TrustedProxies)
+	e.HTTPErrorHandler = s.answerError
+	e.Use(traced, middleware.RecoverWithConfig(middleware.RecoverConfig{
+		DisablePrintStack: true,
+		LogErrorFunc: func(_ echo.Context, err error, stack []byte) error {
+			s.log.Error("panic", "error", err, "stack", string(stack))
+			return errors.New("panic")
+		},
+	}))
+	return e
+}
+
+// token answers POST /token. What is wrong is answered in a fixed order, so
+// that a request with several faults has one answer.
+func (s *Service) token(c echo.Context) error {
+	r := c.Request()
+	mediaType, body, err := readBody(c.Response(), r)
+	if err != nil {
+		return err
+	}
+	if err := checkOrigin(&s.cfg.Server, r); err != nil {
+		return err
+	}
+	req, err := parseRequest(r, mediaType, body)
+	if err != nil {
+		return err
+	}
+	req.Origin = requestOrigin(r)
+	req.Address = c.RealIP()
+	req.TraceID = contextTraceID(c)
+	answer, err := s.Exchange(r.Context(), req)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, answer)
+}
+
+func checkOrigin(server *config.Server, r *http.Request) error {
+	if origin := requestOrigin(r); origin != "" && !originListed(server, origin) {
+		return rules.Refuse(rules.OriginNotAllowed, "the configuration does not list this origin")
+	}
+	return nil
+}
+
+// answerError is echo's error handler: every error, whoever returned it,
+// leaves as the same JSON.
+func (s *Service) answerError(err error, c echo.Context) {
+	if c.Response().Committed {
+		return
+	}
+	var unrouted *echo.HTTPError
+	if errors.As(err, &unrouted) {
+		err = malformedWith(unrouted.Code, strings.ToLower(http.StatusText(unrouted.Code)))
+	}
+	status, body := answerTo(err, contextTraceID(c))
+	if body.Reason == rules.Internal {
+		s.log.Error("internal error", "error", err, "trace_id", body.TraceID)
+	}
+	if waits(status) {
+		c.Response().Header().Set("Retry-After", retryAfterSeconds)
+	}
+	if err := c.JSON(status, body); err != nil {
+		s.log.Debug("answer not delivered", "error", err, "trace_id", body.TraceID)
+	}
+}
+
+const traceIDKey = "trace_id"
+
+func traced(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		c.Set(traceIDKey, traceID(c.Request().Header))
+		c.Response().Header().Set("X-Content-Type-Options", "nosniff")
+		return next(c)
+	}
+}
+
+func contextTraceID(c echo.Context) string {
+	id, _ := c.Get(traceIDKey).(string)
+	return id
+}
+
+// noStore keeps tokens out of every cache, RFC 6749 §5.1.
+func noStore(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		header := c.Response().Header()
+		header.Set("Cache-Control", "no-store")
+		header.Set("Pragma", "no-cache")
+		return next(c)
+	}
+}
+
+// clientAddress returns the client's address: the peer's, or, when that is a
+// trusted proxy, the right-most entry of X-Forwarded-For that is not one
+// itself. echo's own extractor falls back to the left-most entry, which the
+// client writes.
+func clientAddress(trusted []netip.Prefix) echo.IPExtractor {
+	isTrusted := func(a netip.Addr) bool {
+		for _, p := range trusted {
+			if p.Contains(a) {
+				return true
+			}
+		}
+		return false
+	}
+	return func(r *http.Request) string {
+		host, _, err := net.SplitHostPort(r.RemoteAddr)
+		if err != nil {
+			return r.RemoteAddr
+		}
+		peer, err := netip.ParseAddr(host)
+		if err != nil || !isTrusted(peer.Unmap()) {
+			return host
+		}
+		entries := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+		for i := len(entries) - 1; i >= 0; i-- {
+			addr, err := netip.ParseAddr(strings.TrimSpace(entries[i]))
+			if err != nil {
+				return host
+			}
+			if addr = addr.Unmap().WithZone(""); !isTrusted(addr) {
+				return addr.String()
+			}
+		}
+		return host
+	}
+}
+
+// metadataPaths returns where the metadata of an issuer is: RFC 8414 §3.1 puts
+// the well-known part between host and path, and a proxy may have taken the
+// path off.
+func metadataPaths(publicURL string) []string {
+	const wellKnown = "/.well-known/oauth-authorization-server"
+	paths := []string{wellKnown}
+	if u, err := url.Parse(publicURL); err == nil && u.Path != "" {
+		paths = append(paths, wellKnown+u.Path)
+	}
+	return paths
+}
+
+// metadata is the authorization server metadata of RFC 8414 §2.
+func (s *Service) metadata(c echo.Context) error {
+	return c.JSON(http.StatusOK, struct {
+		Issuer        string       `json:"issuer"`
+		TokenEndpoint string       `json:"token_endpoint"`
+		GrantTypes    []string     `json:"grant_types_supported"`
+		AuthMethods   []string     `json:"token_endpoint_auth_methods_supported"`
+		Scopes        []rules.Kind `json:"scopes_supported"`
+	}{
+		s.cfg.Server.PublicURL,
+		s.cfg.Server.PublicURL + "/token",
+		[]string{grantTypeTokenExchange},
+		[]string{"none"},
+		rules.Kinds[:],
+	})
+}
+
+func alive(c echo.Context) error {
+	return c.JSON(http.StatusOK, map[string]string{"status": "alive"})
+}
+
+// Serve serves public and, unless it is nil, admin until ctx ends, and then
+// finishes what is in flight. It closes both listeners.
+func (s *Service) Serve(ctx context.Context, public, admin net.Listener) error {
+	keys, stopKeys := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopKeys()
+	s.Start(keys)
+
+	servers := []*http.Server{s.newServer(s.Handler())}
+	listeners := []net.Listener{public}
+	if admin != nil {
+		servers = append(servers, s.newServer(s.AdminHandler()))
+		listeners = append(listeners, admin)
+	}
+	if s.cfg.Server.TLS != nil {
+		tlsConfig, err := newTLSConfig(s.cfg.Server.TLS, s.now, s.log)
+		if err != nil {
+			return err
+		}
+		servers[0].TLSConfig = tlsConfig
+	}
+	failed := make(chan error, len(servers))
+	for i, server := range servers {
+		go func() { failed <- serve(server, listeners[i]) }()
+	}
+
+	var err error
+	select {
+	case err = <-failed:
+	case <-ctx.Done():
+	}
+	s.ready.stop()
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	defer cancel()
+	for _, server := range servers {
+		if shutdown := server.Shutdown(drain); shutdown != nil && err == nil {
+			err = fmt.Errorf("draining: %w", shutdown)
+		}
+	}
+	return err
+}
+
+func serve(server *http.Server, l net.Listener) error {
+	var err error
+	if server.TLSConfig != nil {
+		err = server.ServeTLS(l, "", "")
+	} else {
+		err = server.Serve(l)
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+func (s *Service) newServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+}

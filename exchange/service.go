@@ -1,0 +1,130 @@
+package exchange
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"time"
+
+	"twilio-sts/config"
+	"twilio-sts/config/rules"
+	"twilio-sts/exchange/internal/accesstoken"
+	"twilio-sts/exchange/internal/idtoken"
+)
+
+// Options are what a Service needs beyond its configuration.
+type Options struct {
+	Now       func() time.Time  // nil: time.Now
+	Log       *slog.Logger      // events; nil: discarded
+	Audit     io.Writer         // one JSON line per exchange; nil: discarded
+	Rand      io.Reader         // for token ids; nil: crypto/rand
+	Transport http.RoundTripper // fetches keys; nil: one with limits
+}
+
+// A Service exchanges ID tokens for Twilio access tokens.
+type Service struct {
+	cfg      *config.Config
+	now      func() time.Time
+	log      *slog.Logger
+	verifier *idtoken.Verifier
+	minter   *accesstoken.Minter
+	audit    *audit
+	early    *throttle // log lines about tokens that did not verify
+	ready    readiness
+}
+
+// New returns a Service for cfg. It does no I/O: Start, or Serve, fetches keys.
+func New(cfg *config.Config, o Options) (*Service, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Audit == nil {
+		o.Audit = io.Discard
+	}
+	verifier, err := idtoken.New(cfg, idtoken.Options{Now: o.Now, Log: o.Log, Transport: o.Transport})
+	if err != nil {
+		return nil, err
+	}
+	if !cfg.Audit.Key.IsSet() {
+		o.Log.Warn("audit.key is not set: subject hashes cannot be compared across starts or replicas")
+	}
+	return &Service{
+		cfg:      cfg,
+		now:      o.Now,
+		log:      o.Log,
+		verifier: verifier,
+		minter:   accesstoken.New(accesstoken.Options{Accounts: cfg.Accounts, Now: o.Now, Rand: o.Rand}),
+		audit:    newAudit(cfg, o.Audit),
+		early:    &throttle{now: o.Now, perSecond: 10},
+	}, nil
+}
+
+// Start keeps every issuer's keys fresh until ctx ends. It does not wait for
+// them.
+func (s *Service) Start(ctx context.Context) { s.verifier.Start(ctx) }
+
+// Exchange verifies the subject token, decides by the rules what its owner
+// gets, and mints that. The audit line is written before the answer leaves.
+// Errors are *rules.Refusal, and never hold a token or a claim's value.
+func (s *Service) Exchange(ctx context.Context, r *Request) (*Answer, error) {
+	parameters, err := s.cfg.Rules.Parameters(r.Parameters)
+	if err != nil {
+		return nil, err
+	}
+	token, err := s.verifier.Verify(ctx, r.SubjectToken)
+	if err != nil {
+		s.logEarly(r, err)
+		return nil, err
+	}
+	rec := s.audit.newRecord(s.now(), r, token, parameters)
+	answer, err := s.grant(r, token, parameters, rec)
+	if err != nil {
+		rec.refused(err)
+	}
+	if failure := s.audit.write(rec); failure != nil {
+		s.log.Error("audit", "error", failure, "trace_id", r.TraceID)
+		return nil, rules.Refuse(rules.AuditUnavailable, "the audit line could not be written")
+	}
+	return answer, err
+}
+
+// grant decides and mints for a verified token, and notes both in rec.
+func (s *Service) grant(r *Request, token *idtoken.Token, parameters map[string]string, rec *record) (*Answer, error) {
+	if !s.originAllowed(token.Issuer(), r.Origin) {
+		return nil, rules.Refuse(rules.OriginNotAllowed, "the issuer does not list this origin")
+	}
+	approval, err := accesstoken.Approve(token, s.cfg.Rules, accesstoken.Request{Parameters: parameters, Scope: r.Scope}, s.now())
+	if err != nil {
+		return nil, err
+	}
+	rec.decided(approval.Decision())
+	minted, err := s.minter.Mint(approval)
+	if err != nil {
+		return nil, err
+	}
+	s.audit.granted(rec, minted)
+	return newAnswer(r.RequestedTokenType, approval.Decision(), minted), nil
+}
+
+// originAllowed reports whether an issuer that narrows the server's origins
+// lists this one. Programs that are no browser send none.
+func (s *Service) originAllowed(issuer, origin string) bool {
+	allowed := s.cfg.Issuer(issuer).AllowedOrigins
+	return origin == "" || allowed == nil || slices.Contains(allowed, origin)
+}
+
+// logEarly says that a token did not verify, at most ten times a second: who
+// is not signed in can neither fill the disk nor hide in the noise.
+func (s *Service) logEarly(r *Request, err error) {
+	ok, suppressed := s.early.allow()
+	if !ok {
+		return
+	}
+	s.log.Info("token refused", "reason", rules.ReasonOf(err), "detail", err.Error(),
+		"address", r.Address, "trace_id", r.TraceID, "suppressed", suppressed)
+}
