@@ -18,7 +18,11 @@ type Set struct {
 	ttl, maxTTL      time.Duration
 	notBeyondIDToken bool
 	pseudonym        func(issuer, s string) string
+	rules            int
 }
+
+// Len returns the number of rules.
+func (s *Set) Len() int { return s.rules }
 
 // An issuer is what is decided for one issuer's tokens.
 type issuer struct {
@@ -98,6 +102,7 @@ func Compile(spec *Spec) (*Set, []Fault) {
 		maxTTL:           spec.MaxTTL,
 		notBeyondIDToken: spec.NotBeyondIDToken,
 		pseudonym:        spec.Pseudonym,
+		rules:            len(spec.Rules),
 	}
 	c.checkRules()
 	for i := range spec.Issuers {

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"twilio-sts/config"
+)
+
+type checkCommand struct {
+	path, format  string
+	allowWarnings bool
+	noSecrets     bool
+}
+
+func (p *program) checkCommand() *cobra.Command {
+	var c checkCommand
+	cmd := &cobra.Command{
+		Use:   "check --config FILE",
+		Short: "Find what is wrong with a configuration",
+		Long: `Load a configuration as serve would, run its tests, and print all that is wrong
+with it at once: each fault with its line and column, and what would be right.
+
+The exit code is 0 when there is nothing, and 1 when there are faults or, without
+--allow-warnings, warnings.`,
+		Example: `  twilio-sts check --config config.yaml
+  twilio-sts check --config config.yaml --no-secrets --format github    in a pull request`,
+		Args: noArgs,
+		RunE: func(*cobra.Command, []string) error { return c.run(p) },
+	}
+	cmd.Flags().StringVar(&c.path, "config", "config.yaml", "the configuration `FILE`")
+	cmd.Flags().StringVar(&c.format, "format", "text", "how to print: text, json or github")
+	cmd.Flags().BoolVar(&c.allowWarnings, "allow-warnings", false, "exit 0 when there are only warnings")
+	cmd.Flags().BoolVar(&c.noSecrets, "no-secrets", false, "do without the secrets that are missing")
+	return cmd
+}
+
+func (c *checkCommand) run(p *program) error {
+	if c.format != "text" && c.format != "json" && c.format != "github" {
+		return usageErrorf("there is no format %q\ntwilio-sts: hint: the formats are text, json and github", c.format)
+	}
+	cfg, err := config.Load(c.path, config.Options{Getenv: p.getenv, NoSecrets: c.noSecrets})
+	found := config.Diagnostics{}
+	var faults config.Diagnostics
+	switch {
+	case errors.As(err, &faults):
+		found = append(found, faults...)
+	case err != nil:
+		return err
+	default:
+		found = append(found, cfg.Warnings...)
+		for _, d := range cfg.NotYet {
+			d.Warning = true
+			found = append(found, d)
+		}
+	}
+	if err := c.print(p, cfg, found); err != nil {
+		return err
+	}
+	if cfg == nil || len(found) > 0 && !c.allowWarnings {
+		return errProblems
+	}
+	return nil
+}
+
+func (c *checkCommand) print(p *program, cfg *config.Config, found config.Diagnostics) error {
+	switch c.format {
+	case "json":
+		return p.printJSON(map[string]any{"diagnostics": found})
+	case "github":
+		for _, d := range found {
+			level := "error"
+			if d.Warning {
+				level = "warning"
+			}
+			fmt.Fprintf(p.stdout, "::%s file=%s,line=%d,col=%d,endColumn=%d,title=%s::%s\n",
+				level, escapeProperty(d.File), d.Line, d.Column, d.Column+d.Length, escapeProperty(d.ID), escapeData(d.Path+": "+d.Message+hintOf(d)))
+		}
+		return nil
+	}
+	if len(found) > 0 {
+		fmt.Fprintln(p.stdout, found)
+	}
+	if cfg != nil {
+		fmt.Fprintf(p.stdout, "%s: %s, %s, %s pass\n", c.path, plural(len(cfg.Issuers), "issuer"), plural(cfg.Rules.Len(), "rule"), plural(len(cfg.Cases), "test"))
+	}
+	return nil
+}
+
+func hintOf(d config.Diagnostic) string {
+	if d.Hint == "" {
+		return ""
+	}
+	return " (" + d.Hint + ")"
+}
+
+// GitHub's workflow commands end at a line end and separate by : and ,.
+func escapeData(s string) string {
+	return strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A").Replace(s)
+}
+
+func escapeProperty(s string) string {
+	return strings.NewReplacer(":", "%3A", ",", "%2C").Replace(escapeData(s))
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

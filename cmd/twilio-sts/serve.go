@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net"
+
+	"github.com/spf13/cobra"
+
+	"twilio-sts/config"
+	"twilio-sts/exchange"
+)
+
+func (p *program) serveCommand() *cobra.Command {
+	var path string
+	cmd := &cobra.Command{
+		Use:   "serve --config FILE",
+		Short: "Run the token service",
+		Long: `Run the token service until SIGTERM or SIGINT, then finish what is in flight.
+
+Audit lines go to standard output, events to standard error, both as JSON.
+A configuration with faults, or one that asks for what this version does not
+do yet, does not start: see twilio-sts check.`,
+		Example: `  twilio-sts serve --config config.yaml`,
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.serve(cmd.Context(), path)
+		},
+	}
+	cmd.Flags().StringVar(&path, "config", "config.yaml", "the configuration `FILE`")
+	return cmd
+}
+
+func (p *program) serve(ctx context.Context, path string) error {
+	cfg, err := p.load(path, config.Options{})
+	if err != nil {
+		return err
+	}
+	// Serving would promise what these keys say, so it does not begin.
+	if len(cfg.NotYet) > 0 {
+		return cfg.NotYet
+	}
+	public, admin, err := listen(ctx, cfg.Server.Listen, cfg.Server.AdminListen)
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewJSONHandler(p.stderr, nil))
+	service, err := exchange.New(cfg, exchange.Options{Now: p.now, Log: log, Audit: p.stdout})
+	if err != nil {
+		return err
+	}
+	adminAddress := "off"
+	if admin != nil {
+		adminAddress = admin.Addr().String()
+	}
+	log.Info("serving", "address", public.Addr().String(), "admin", adminAddress, "config", cfg.Hash)
+	return service.Serve(ctx, public, admin)
+}
+
+// listen opens both listeners before anything is served, so that an address
+// that is taken fails at once. admin is nil when adminAddress is "".
+func listen(ctx context.Context, address, adminAddress string) (public, admin net.Listener, err error) {
+	var lc net.ListenConfig
+	if public, err = lc.Listen(ctx, "tcp", address); err != nil {
+		return nil, nil, err
+	}
+	if adminAddress == "" {
+		return public, nil, nil
+	}
+	if admin, err = lc.Listen(ctx, "tcp", adminAddress); err != nil {
+		public.Close()
+		return nil, nil, err
+	}
+	return public, admin, nil
+}
