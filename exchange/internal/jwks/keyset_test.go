@@ -1,0 +1,420 @@
+package jwks_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"twilio-sts/exchange/exchangetest"
+	"twilio-sts/exchange/internal/jwks"
+)
+
+// A rig is a key set with its provider, its clock and its log.
+type rig struct {
+	idp   *exchangetest.IdP
+	clock *exchangetest.Clock
+	set   *jwks.KeySet
+	log   *syncBuffer
+	stop  context.CancelFunc
+}
+
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+var (
+	start = time.Unix(1_780_000_000, 0)
+	text  = []byte("header.payload")
+)
+
+// newRig returns a running key set; the provider may be ill from the start.
+func newRig(t *testing.T, answer http.HandlerFunc, keys ...*exchangetest.Key) *rig {
+	t.Helper()
+	r := &rig{idp: exchangetest.NewIdP(t, keys...), clock: exchangetest.NewClock(start), log: &syncBuffer{}}
+	r.idp.Answer(answer)
+	var err error
+	r.set, err = jwks.New(jwks.Options{
+		Algorithms: exchangetest.Algorithms(),
+		Discover:   func(context.Context) (string, error) { return r.idp.URL + "/jwks", nil },
+		Client:     jwks.NewClient(nil, nil),
+		Now:        r.clock.Now,
+		After:      r.clock.After,
+		Log:        slog.New(slog.NewTextHandler(r.log, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); r.set.Run(ctx) }()
+	r.stop = func() { cancel(); <-done }
+	t.Cleanup(r.stop)
+	return r
+}
+
+// settled waits until the loop has fetched and sleeps, and returns for how
+// long.
+func (r *rig) settled(t *testing.T) time.Duration { t.Helper(); return r.clock.AwaitTimer(t) }
+
+// pass lets time pass until the next fetch, and waits for it.
+func (r *rig) pass(t *testing.T, d time.Duration) {
+	t.Helper()
+	r.settled(t)
+	n := r.idp.Fetches()
+	r.clock.Advance(d)
+	r.idp.AwaitFetch(t, n+1)
+	r.settled(t)
+}
+
+func (r *rig) verify(k *exchangetest.Key) error {
+	return r.set.Verify(context.Background(), &jwks.Signed{
+		Issuer: r.idp.URL, Algorithm: k.Algorithm, KeyID: k.ID, Input: text, Signature: k.Signature(string(text), 32),
+	})
+}
+
+func key(t testing.TB, id string) *exchangetest.Key { return exchangetest.NewKey(t, "ES256", id) }
+
+func want(t *testing.T, got, want error) {
+	t.Helper()
+	if !errors.Is(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// K1: a key published a moment ago is found with one fetch.
+func TestRotation(t *testing.T) {
+	old, fresh := key(t, "old"), key(t, "fresh")
+	r := newRig(t, nil, old)
+	r.settled(t)
+	want(t, r.verify(old), nil)
+	r.idp.Publish(old, fresh)
+	want(t, r.verify(fresh), nil)
+	want(t, r.verify(old), nil)
+	if n := r.idp.Fetches(); n != 2 {
+		t.Errorf("%d fetches", n)
+	}
+}
+
+// K2: what strangers make up causes two fetches, and then one in half a minute.
+func TestUnknownKeysAreBounded(t *testing.T) {
+	good := key(t, "good")
+	r := newRig(t, nil, good)
+	r.settled(t)
+	for i := range 1000 {
+		junk := key(t, fmt.Sprintf("junk%d", i))
+		want(t, r.verify(junk), jwks.ErrInvalid)
+		r.clock.Advance(10 * time.Millisecond)
+	}
+	if n := r.idp.Fetches() - 1; n != 2 {
+		t.Errorf("1000 unknown keys in 10 s caused %d fetches", n)
+	}
+	r.clock.Advance(30 * time.Second)
+	want(t, r.verify(key(t, "another")), jwks.ErrInvalid)
+	want(t, r.verify(key(t, "another")), jwks.ErrInvalid) // remembered
+	if n := r.idp.Fetches() - 1; n != 3 {
+		t.Errorf("half a minute later: %d fetches", n)
+	}
+}
+
+// Bad signatures by known kids cause none at all.
+func TestBadSignaturesFetchNothing(t *testing.T) {
+	good := key(t, "good")
+	r := newRig(t, nil, good)
+	r.settled(t)
+	for range 1000 {
+		want(t, r.verify(key(t, "good")), jwks.ErrInvalid)
+	}
+	if n := r.idp.Fetches(); n != 1 {
+		t.Errorf("%d fetches", n)
+	}
+}
+
+// K3, K4, K7, K8, K9: whatever becomes of the provider, known keys stay good
+// for a day, nothing it writes is told, and then nothing is accepted.
+func TestBadDays(t *testing.T) {
+	for name, answer := range map[string]http.HandlerFunc{
+		"down":               exchangetest.Down,
+		"rubbish":            exchangetest.Text("secret-upstream-text"),
+		"empty object":       exchangetest.Text(`{}`),
+		"null":               exchangetest.Text(`null`),
+		"no keys":            exchangetest.Text(`{"keys":[]}`),
+		"error with 200":     exchangetest.Text(`{"error":"secret-upstream-text"}`),
+		"too many keys":      exchangetest.Text(`{"keys":[` + strings.Repeat(`{},`, 100) + `{}]}`),
+		"huge":               exchangetest.Huge,
+		"bomb":               exchangetest.GzipBomb,
+		"redirect elsewhere": exchangetest.Redirect("http://169.254.169.254/latest"),
+		"redirect to itself": exchangetest.Redirect("/jwks"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			good := key(t, "good")
+			r := newRig(t, nil, good)
+			r.settled(t)
+			r.idp.Answer(answer)
+			for range 3 {
+				r.pass(t, time.Hour)
+			}
+			want(t, r.verify(good), nil)
+			if s := r.set.Status(); s.Error == "" || !s.Ready || s.Keys != 1 {
+				t.Errorf("status %+v", s)
+			}
+			r.clock.Advance(20 * time.Hour)
+			want(t, r.verify(good), nil)
+			r.clock.Advance(time.Hour + time.Second)
+			want(t, r.verify(good), jwks.ErrUnavailable)
+			if strings.Contains(r.log.String(), "secret-upstream-text") {
+				t.Errorf("what the provider wrote is logged: %s", r.log)
+			}
+			r.idp.Answer(nil)
+			r.pass(t, time.Minute)
+			want(t, r.verify(good), nil)
+		})
+	}
+}
+
+// K5: a withdrawn key is trusted for as long as the answer was fresh.
+func TestWithdrawal(t *testing.T) {
+	old, fresh := key(t, "old"), key(t, "fresh")
+	r := newRig(t, nil, old)
+	r.settled(t)
+	r.idp.Publish(fresh)
+	want(t, r.verify(old), nil)
+	r.pass(t, 10*time.Minute)
+	want(t, r.verify(old), jwks.ErrInvalid)
+	want(t, r.verify(fresh), nil)
+}
+
+// K7: while the provider hangs, known keys are checked at once, and requests
+// pile up nowhere.
+func TestHanging(t *testing.T) {
+	good := key(t, "good")
+	r := newRig(t, nil, good)
+	r.settled(t)
+	r.idp.Answer(exchangetest.Hang)
+	r.clock.Advance(time.Hour)
+	r.clock.Forget()
+	before := runtime.NumGoroutine()
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() { _ = r.verify(key(t, "unknown")) })
+	}
+	want(t, r.verify(good), nil)
+	r.clock.AwaitTimer(t)
+	if n := runtime.NumGoroutine(); n > before+60 {
+		t.Errorf("%d goroutines, %d before", n, before)
+	}
+	done := make(chan struct{})
+	go func() { wg.Wait(); close(done) }()
+	deadline := time.After(10 * time.Second)
+	for waiting := true; waiting; {
+		r.clock.Advance(3 * time.Second) // as long as a request waits
+		select {
+		case <-done:
+			waiting = false
+		case <-deadline:
+			t.Fatal("requests still wait")
+		default:
+			runtime.Gosched()
+		}
+	}
+}
+
+// K11: a provider that is down at the start is found later, with nobody's help.
+func TestDownAtStart(t *testing.T) {
+	good := key(t, "good")
+	r := newRig(t, exchangetest.Down, good)
+	r.settled(t)
+	want(t, r.verify(good), jwks.ErrUnavailable)
+	if s := r.set.Status(); s.Ready || s.Error != "the provider answered 503" {
+		t.Errorf("status %+v", s)
+	}
+	for range 5 {
+		if left := r.settled(t); left > time.Minute {
+			t.Errorf("the next try is in %v", left)
+		}
+		r.pass(t, time.Minute)
+	}
+	r.idp.Answer(nil)
+	r.pass(t, time.Minute)
+	want(t, r.verify(good), nil)
+	if s := r.set.Status(); !s.Ready || s.Error != "" || !s.Fetched.Equal(r.clock.Now()) {
+		t.Errorf("status %+v", s)
+	}
+}
+
+// K12: a kid with another key is taken over at the next refresh.
+func TestReusedKid(t *testing.T) {
+	old, fresh := key(t, "k"), key(t, "k")
+	r := newRig(t, nil, old)
+	r.settled(t)
+	r.idp.Publish(fresh)
+	want(t, r.verify(fresh), jwks.ErrInvalid)
+	r.pass(t, 10*time.Minute)
+	want(t, r.verify(fresh), nil)
+	want(t, r.verify(old), jwks.ErrInvalid)
+}
+
+func TestFreshness(t *testing.T) {
+	for _, test := range []struct {
+		name, header, value string
+		least, most         time.Duration
+	}{
+		{"nothing said", "X", "", 7 * time.Minute, 9 * time.Minute},
+		{"half an hour", "Cache-Control", "public, max-age=1800", 21 * time.Minute, 27 * time.Minute},
+		{"a second", "Cache-Control", "max-age=1", 3 * time.Minute, 5 * time.Minute},
+		{"a year", "Cache-Control", "Max-Age=31536000", 43 * time.Minute, 53 * time.Minute},
+		{"by date", "Expires", start.Add(30 * time.Minute).UTC().Format(http.TimeFormat), 21 * time.Minute, 27 * time.Minute},
+		{"rubbish", "Cache-Control", "max-age=soon", 7 * time.Minute, 9 * time.Minute},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			good := key(t, "good")
+			r := newRig(t, exchangetest.Down, good)
+			r.settled(t)
+			r.idp.Header(test.header, test.value)
+			r.idp.Answer(nil)
+			r.clock.Advance(time.Second)
+			r.idp.AwaitFetch(t, 2)
+			if left := r.settled(t); left < test.least || left > test.most {
+				t.Errorf("the next fetch is in %v, want %v to %v", left, test.least, test.most)
+			}
+		})
+	}
+}
+
+// TestNotModified keeps keys for another while when the provider says so.
+func TestNotModified(t *testing.T) {
+	good := key(t, "good")
+	r := newRig(t, nil, good)
+	r.settled(t)
+	r.idp.Header("Etag", `"v1"`)
+	r.pass(t, 10*time.Minute)
+	r.idp.Answer(func(w http.ResponseWriter, req *http.Request) {
+		if req.Header.Get("If-None-Match") == `"v1"` {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		exchangetest.Down(w, req)
+	})
+	for range 30 {
+		r.pass(t, time.Hour)
+	}
+	want(t, r.verify(good), nil)
+}
+
+// TestKeysMove looks for the key set anew when it is not where it was.
+func TestKeysMove(t *testing.T) {
+	good := key(t, "good")
+	idp := exchangetest.NewIdP(t, good)
+	clock := exchangetest.NewClock(start)
+	where := make(chan string, 10)
+	where <- idp.URL + "/gone"
+	where <- idp.URL + "/jwks"
+	set, err := jwks.New(jwks.Options{
+		Algorithms: []string{"ES256"}, Discover: func(context.Context) (string, error) { return <-where, nil },
+		Client: jwks.NewClient(nil, nil), Now: clock.Now, After: clock.After, Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go set.Run(ctx)
+	for idp.Fetches() == 0 {
+		clock.AwaitTimer(t)
+		clock.Advance(time.Minute)
+		runtime.Gosched()
+	}
+	clock.AwaitTimer(t)
+	if s := set.Status(); !s.Ready || len(where) != 0 {
+		t.Errorf("status %+v, %d places left", s, len(where))
+	}
+}
+
+func TestStaticKeys(t *testing.T) {
+	good := key(t, "good")
+	set, err := jwks.New(jwks.Options{Algorithms: []string{"ES256"}, Now: func() time.Time { return start.AddDate(10, 0, 0) },
+		Static: []byte(`{"keys":[` + jwkJSON(good) + `]}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	set.Run(context.Background()) // nothing to do
+	signed := &jwks.Signed{Algorithm: "ES256", KeyID: "good", Input: text, Signature: good.Signature(string(text), 0)}
+	want(t, set.Verify(context.Background(), signed), nil)
+	signed.KeyID = "unknown"
+	want(t, set.Verify(context.Background(), signed), jwks.ErrInvalid)
+	if _, err := jwks.New(jwks.Options{Algorithms: []string{"ES256"}, Static: []byte(`{"keys":[]}`)}); err == nil {
+		t.Error("a file without keys was taken")
+	}
+}
+
+// TestWeakKeys has keys that nobody should sign with.
+func TestWeakKeys(t *testing.T) {
+	small := strings.Repeat("A", 100) + "AQAB"
+	for name, jwk := range map[string]string{
+		"RSA of 600 bits":         `{"kty":"RSA","kid":"k","n":"` + small + `","e":"AQAB"}`,
+		"RSA of 4104 bits":        `{"kty":"RSA","kid":"k","n":"` + base64.RawURLEncoding.EncodeToString(bytes.Repeat([]byte{0xff}, 513)) + `","e":"AQAB"}`,
+		"RSA without e":           `{"kty":"RSA","kid":"k","n":"` + small + `"}`,
+		"Ed25519 of low order":    `{"kty":"OKP","crv":"Ed25519","kid":"k","x":"` + strings.Repeat("A", 43) + `"}`,
+		"Ed25519 too short":       `{"kty":"OKP","crv":"Ed25519","kid":"k","x":"AAAA"}`,
+		"EC off the curve":        `{"kty":"EC","crv":"P-256","kid":"k","x":"` + strings.Repeat("A", 43) + `","y":"` + strings.Repeat("A", 43) + `"}`,
+		"EC coordinate too short": `{"kty":"EC","crv":"P-256","kid":"k","x":"AA","y":"AA"}`,
+		"symmetric":               `{"kty":"oct","kid":"k","k":"AAAA"}`,
+		"unknown curve":           `{"kty":"EC","crv":"secp256k1","kid":"k","x":"AA","y":"AA"}`,
+		"unknown type":            `{"kty":"AKP","kid":"k"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := jwks.New(jwks.Options{Algorithms: exchangetest.Algorithms(), Static: []byte(`{"keys":[` + jwk + `]}`)}); err == nil {
+				t.Error("the key was taken")
+			}
+		})
+	}
+}
+
+// FuzzKeySet looks for a key set that crashes the parser.
+func FuzzKeySet(f *testing.F) {
+	for _, alg := range exchangetest.Algorithms() {
+		f.Add([]byte(`{"keys":[` + jwkJSON(exchangetest.NewKey(f, alg, "k")) + `]}`))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		set, err := jwks.New(jwks.Options{Algorithms: exchangetest.Algorithms(), Now: time.Now, Static: append([]byte{}, data...)})
+		if err != nil {
+			return
+		}
+		for _, alg := range exchangetest.Algorithms() {
+			signed := &jwks.Signed{Algorithm: alg, Input: text, Signature: make([]byte, 64)}
+			if err := set.Verify(context.Background(), signed); err == nil {
+				t.Error("a signature of zeros is good")
+			}
+		}
+	})
+}
+
+func jwkJSON(k *exchangetest.Key) string {
+	b, err := json.Marshal(k.JWK())
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
