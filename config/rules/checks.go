@@ -155,7 +155,7 @@ func (c *compiler) parameters() []parameter {
 			}
 			p.pattern = regexp.MustCompile(`^(?:` + spec.Pattern + `)$`)
 		}
-		if spec.HasDefault && spec.Default != "" && !p.allows(spec.Default) {
+		if (p.pattern != nil || spec.Enum != nil) && spec.HasDefault && spec.Default != "" && !p.allows(spec.Default) {
 			c.fault(Fault{Path: spec.Path + ".default", ID: "invalid-default", Message: "the default is not a value that the parameter allows"})
 		}
 		out = append(out, p)

@@ -199,7 +199,10 @@ func TestConditions(t *testing.T) {
 		{`!(claims.n > 1)`, rules.Claims{"n": rules.Unrepresentable{}}, "no_rule"},
 		{`has(claims.n)`, rules.Claims{"n": rules.Unrepresentable{}}, "no_rule"},
 		{`!(1 in claims.a)`, rules.Claims{"a": []any{rules.Unrepresentable{}}}, "no_rule"},
-		{`claims.a.x == 1`, rules.Claims{"a": m{"x": int64(1), "y": rules.Unrepresentable{}}}, granted},
+		{`claims.a.x == 1`, rules.Claims{"a": m{"x": int64(1), "y": rules.Unrepresentable{}}}, "no_rule"},
+		{`claims.a == {'x': 1}`, rules.Claims{"a": m{"x": rules.Unrepresentable{}}}, "no_rule"},
+		{`{'x': 1} != claims.a`, rules.Claims{"a": m{"x": rules.Unrepresentable{}}}, "no_rule"},
+		{`!({'x': 1} in claims.a)`, rules.Claims{"a": []any{m{"x": rules.Unrepresentable{}}}}, "no_rule"},
 		// A declared list of strings that arrives as one string is a list of one.
 		{`'x' in claims.groups`, rules.Claims{"groups": "x"}, granted},
 		{`'x' in claims.groups`, rules.Claims{"groups": []any{"w", "x"}}, granted},

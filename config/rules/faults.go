@@ -3,6 +3,7 @@ package rules
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -34,7 +35,7 @@ func (c *compiler) check(env *cel.Env, path, src string, offset int) (*cel.Ast, 
 	}
 	checked, issues := env.Check(parsed)
 	if issues.Err() == nil {
-		return checked, true
+		return checked, c.checkReads(checked.NativeRep(), path, src, offset)
 	}
 	for _, e := range issues.Errors() {
 		f := c.typeFault(root, src, e)
@@ -42,6 +43,34 @@ func (c *compiler) check(env *cel.Env, path, src string, offset int) (*cel.Ast, 
 		c.fault(f)
 	}
 	return nil, false
+}
+
+// checkReads faults claims or request where no member of it is read: neither
+// can be compared, searched or passed on, and CEL would decide as if it could.
+// It also faults parameters that are not declared, in the forms of reading for
+// which CEL's checker knows no names.
+func (c *compiler) checkReads(root *celast.AST, path, src string, offset int) bool {
+	var r reads
+	r.visit(root.Expr())
+	declared := c.parameterNames()
+	for _, name := range r.request {
+		if !slices.Contains(declared, name) {
+			f := unknownParameter(name, declared)
+			f.Path = path
+			f.Offset, f.Length = nameAt(src, 0, name)
+			f.Offset += offset
+			c.fault(f)
+			return false
+		}
+	}
+	if r.whole == nil {
+		return true
+	}
+	name := r.whole.AsIdent()
+	at := byteOffset(src, root.SourceInfo().GetStartLocation(r.whole.ID()))
+	c.fault(Fault{Path: path, Offset: offset + at, Length: len(name), ID: "whole-object", Message: name + " is read by its members alone",
+		Hint: fmt.Sprintf("write %s.x, %s['x'] or 'x' in %s", name, name, name)})
+	return false
 }
 
 func calls(root celast.Expr, function string) bool {
@@ -58,12 +87,16 @@ func syntaxFault(src string, at int, message string) (text, hint string) {
 	rest := src[at:]
 	word := rest[:tokenLength(src, at)]
 	switch {
-	case strings.ContainsAny(src, "‘’“”"):
+	case rest != "" && strings.Contains("‘’“”", firstRune(rest)):
 		return "curly quotes are not quotes here", "write ' or \""
-	case loneEquals.MatchString(src):
+	case strings.HasPrefix(rest, "="):
 		return "= compares nothing", "write == to compare"
-	case word == "and", word == "or", word == "not":
+	case rest != "" && strings.Contains(`'"`, rest[:1]) && stringEnd(src, at) < 0:
+		return "the string is not closed", ""
+	case word == "and", word == "or":
 		return fmt.Sprintf("%q is not an operator", word), "write && for and, || for or, ! for not"
+	case trailingNot.MatchString(src[:at]):
+		return `"not" is not an operator`, "write && for and, || for or, ! for not"
 	case word == "contains", word == "startsWith", word == "endsWith", word == "matches":
 		return fmt.Sprintf("%s is written behind a dot", word), fmt.Sprintf("write x.%s(y); to search a list, y in x", word)
 	case strings.HasPrefix(message, "Syntax error: token recognition"):
@@ -80,7 +113,7 @@ func syntaxFault(src string, at int, message string) (text, hint string) {
 	return strings.ToLower(message[:1]) + message[1:], "" // a macro's own complaint, a limit
 }
 
-var loneEquals = regexp.MustCompile(`[^=!<>]=([^=]|$)`)
+var trailingNot = regexp.MustCompile(`\bnot\s+$`)
 
 func firstRune(s string) string {
 	_, n := utf8.DecodeRuneInString(s)
@@ -92,7 +125,6 @@ var (
 	noOverload      = regexp.MustCompile(`^found no matching overload for '([^']*)' applied to '(.*)'$`)
 	undeclared      = regexp.MustCompile(`^undeclared reference to '([^']*)'`)
 	undefinedField  = regexp.MustCompile(`^undefined field '([^']*)'$`)
-	argumentSplit   = regexp.MustCompile(`, `)
 	receiverAndArgs = regexp.MustCompile(`^(.*)\.\((.*)\)$`)
 )
 
@@ -108,23 +140,28 @@ func (c *compiler) typeFault(root *celast.AST, src string, e *common.Error) Faul
 	} else if m := undeclared.FindStringSubmatch(e.Message); m != nil {
 		f.ID = "unknown-name"
 		f.Message = fmt.Sprintf("unknown name %q", m[1])
-		f.Length = len(m[1])
+		f.Offset, f.Length = nameAt(src, at, m[1])
 		f.Hint = didYouMean(m[1], variables)
 		if expr != nil && expr.Kind() == celast.CallKind {
 			f.Message = fmt.Sprintf("unknown function %q", m[1])
 			f.Hint = didYouMean(m[1], functions)
-			f.Offset, f.Length = functionName(src, at, m[1])
+			if slices.Contains(functions, m[1]) {
+				f.Message, f.Hint = fmt.Sprintf("%s takes other arguments", m[1]), ""
+			}
 		}
 	} else if m := undefinedField.FindStringSubmatch(e.Message); m != nil {
-		f.ID = "unknown-parameter"
-		f.Message = fmt.Sprintf("no parameter is named %q", m[1])
-		f.Hint = didYouMean(m[1], c.parameterNames())
-		if f.Hint == "" {
-			f.Hint = "declare it under parameters"
-		}
-		f.Offset, f.Length = functionName(src, at, m[1])
+		f = unknownParameter(m[1], c.parameterNames())
+		f.Offset, f.Length = nameAt(src, at, m[1])
 	}
 	return f
+}
+
+func unknownParameter(name string, declared []string) Fault {
+	hint := didYouMean(name, declared)
+	if hint == "" {
+		hint = "declare it under parameters"
+	}
+	return Fault{ID: "unknown-parameter", Message: fmt.Sprintf("no parameter is named %q", name), Hint: hint}
 }
 
 // overload writes an operator or a call with the types it was applied to.
@@ -132,7 +169,13 @@ func overload(function, applied string) string {
 	if m := receiverAndArgs.FindStringSubmatch(applied); m != nil {
 		return m[1] + "." + function + "(" + m[2] + ")"
 	}
-	args := argumentSplit.Split(strings.TrimSuffix(strings.TrimPrefix(applied, "("), ")"), -1)
+	args := splitArguments(strings.TrimSuffix(strings.TrimPrefix(applied, "("), ")"))
+	switch {
+	case function == operators.Conditional && len(args) == 3:
+		return args[0] + " ? " + args[1] + " : " + args[2]
+	case function == pseudonymContext && len(args) == 2:
+		return "pseudonym(" + args[1] + ")"
+	}
 	if display, ok := operators.FindReverse(function); ok && display != "" {
 		switch len(args) {
 		case 1:
@@ -145,6 +188,26 @@ func overload(function, applied string) string {
 		return args[0] + "[" + args[1] + "]"
 	}
 	return function + "(" + strings.Join(args, ", ") + ")"
+}
+
+// splitArguments splits at the commas that are in no brackets.
+func splitArguments(s string) []string {
+	var args []string
+	depth, start := 0, 0
+	for i := range len(s) {
+		switch s[i] {
+		case '(':
+			depth++
+		case ')':
+			depth--
+		case ',':
+			if depth == 0 {
+				args = append(args, s[start:i])
+				start = i + len(", ")
+			}
+		}
+	}
+	return append(args, s[start:])
 }
 
 // overloadHint knows the usual case: a bool claim compared with text.
@@ -292,6 +355,9 @@ func exprLength(root *celast.AST, src string, at int, e celast.Expr) int {
 	}
 	celast.PreOrderVisit(e, celast.NewExprVisitor(func(part celast.Expr) {
 		if start := byteOffset(src, root.SourceInfo().GetStartLocation(part.ID())); start >= at && start < len(src) {
+			if src[start] == '.' { // of a member
+				start++
+			}
 			end = max(end, start+tokenLength(src, start))
 		}
 	}))
@@ -309,9 +375,9 @@ func exprLength(root *celast.AST, src string, at int, e celast.Expr) int {
 	return min(end, len(src)) - at
 }
 
-// functionName finds name at or behind at, where CEL points at the dot or the
+// nameAt finds name at or behind at, where CEL points at the dot or the
 // bracket before or behind it.
-func functionName(src string, at int, name string) (offset, length int) {
+func nameAt(src string, at int, name string) (offset, length int) {
 	from := max(0, at-len(name))
 	if i := strings.Index(src[from:], name); i >= 0 {
 		return from + i, len(name)

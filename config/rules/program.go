@@ -2,6 +2,8 @@ package rules
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,11 +20,13 @@ type program struct {
 	reads reads
 }
 
-// reads are the top-level claims that an expression reads; all stands for
-// reads whose name is computed.
+// reads are the top-level claims and the parameters that an expression reads;
+// all stands for claims whose name is computed, and whole is where claims or
+// request stands for itself instead of for a member.
 type reads struct {
-	claims []string
-	all    bool
+	claims, request []string // by names that are written
+	all             bool
+	whole           celast.Expr
 }
 
 // newProgram plans a checked expression. A cost limit is set where one could
@@ -60,27 +64,23 @@ func isCostly(root celast.Expr) bool {
 func (r *reads) visit(e celast.Expr) {
 	switch e.Kind() {
 	case celast.IdentKind:
-		if e.AsIdent() == "claims" {
-			r.all = true
+		if isObject(e) {
+			r.whole = e
 		}
 	case celast.SelectKind:
-		if s := e.AsSelect(); isClaims(s.Operand()) {
-			r.claims = append(r.claims, s.FieldName())
+		if s := e.AsSelect(); isObject(s.Operand()) {
+			r.member(s.Operand(), s.FieldName(), true)
 		} else {
 			r.visit(s.Operand())
 		}
 	case celast.CallKind:
 		call := e.AsCall()
 		args := call.Args()
-		if len(args) == 2 {
-			object, key := args[0], args[1]
-			if call.FunctionName() == operators.In {
-				object, key = key, object
-			}
-			if name, ok := constantString(key); ok && isClaims(object) {
-				r.claims = append(r.claims, name)
-				return
-			}
+		if object, key, ok := memberOf(call); ok {
+			name, constant := constantString(key)
+			r.member(object, name, constant)
+			r.visit(key)
+			return
 		}
 		if call.IsMemberFunction() {
 			r.visit(call.Target())
@@ -109,7 +109,36 @@ func (r *reads) visit(e celast.Expr) {
 	}
 }
 
-func isClaims(e celast.Expr) bool { return e.Kind() == celast.IdentKind && e.AsIdent() == "claims" }
+// member notes that a member of claims or request is read.
+func (r *reads) member(object celast.Expr, name string, constant bool) {
+	switch claims := object.AsIdent() == "claims"; {
+	case claims && constant:
+		r.claims = append(r.claims, name)
+	case claims:
+		r.all = true
+	case constant:
+		r.request = append(r.request, name)
+	}
+}
+
+// memberOf takes apart claims[key], claims[?key], claims.?key and key in
+// claims, and the same of request.
+func memberOf(call celast.CallExpr) (object, key celast.Expr, ok bool) {
+	args := call.Args()
+	switch call.FunctionName() {
+	case operators.Index, operators.OptIndex, operators.OptSelect:
+		object, key = args[0], args[1]
+	case operators.In:
+		object, key = args[1], args[0]
+	default:
+		return nil, nil, false
+	}
+	return object, key, isObject(object)
+}
+
+func isObject(e celast.Expr) bool {
+	return e.Kind() == celast.IdentKind && (e.AsIdent() == "claims" || e.AsIdent() == "request")
+}
 
 func constantString(e celast.Expr) (string, bool) {
 	if e.Kind() != celast.LiteralKind {
@@ -123,10 +152,10 @@ func constantString(e celast.Expr) (string, bool) {
 // undecided, and why says so without telling a claim's value: CEL's own error
 // texts may quote one.
 func (p *program) verdict(act *activation) (v Verdict, why string) {
-	act.failure = ""
+	act.program, act.failure = p, failure{}
 	val, _, err := p.prg.Eval(act)
 	if err != nil {
-		return Undecided, act.why()
+		return Undecided, act.why(err)
 	}
 	switch val {
 	case types.True:
@@ -137,12 +166,23 @@ func (p *program) verdict(act *activation) (v Verdict, why string) {
 	return Undecided, "the result is not a bool"
 }
 
-// why tells what made an evaluation fail.
-func (a *activation) why() string {
-	if a.failure != "" {
-		return a.failure
+// why tells what made an evaluation fail. A name that was computed may itself
+// be a claim's value, so only names written in the expression are told.
+func (a *activation) why(err error) string {
+	f := a.failure
+	written := a.program.reads.claims
+	if f.noun == "parameter" {
+		written = a.program.reads.request
 	}
-	return "an expression in it has no value for these claims"
+	switch {
+	case f.noun == "", f.want == "" && !strings.HasSuffix(err.Error(), ": "+f.name): // that one was allowed to be absent
+		return "an expression in it has no value for these claims"
+	case !slices.Contains(written, f.name):
+		return "a " + f.noun + " whose name is computed cannot be read"
+	case f.want == "":
+		return fmt.Sprintf("%s %q is absent", f.noun, f.name)
+	}
+	return fmt.Sprintf("%s %q is not of type %s", f.noun, f.name, f.want)
 }
 
 // errNotText is of a value that is neither a string nor an int.
@@ -151,10 +191,10 @@ var errNotText = errors.New("its value is not of the type that is wanted")
 // value evaluates an expression to a value of the given kind: a string, a
 // bool, or any JSON; nil is an empty optional or null.
 func (p *program) value(act *activation, kind valueKind) (any, error) {
-	act.failure = ""
+	act.program, act.failure = p, failure{}
 	val, _, err := p.prg.Eval(act)
 	if err != nil {
-		return nil, errors.New(act.why())
+		return nil, errors.New(act.why(err))
 	}
 	v, ok := native(val)
 	switch {
@@ -203,7 +243,5 @@ func (kind valueKind) fits(t *types.Type, alone bool) bool {
 
 // typeName is a type as an operator would write it.
 func typeName(t *types.Type) string {
-	name := t.String()
-	name = strings.TrimPrefix(name, "wrapper(")
-	return strings.ReplaceAll(name, "optional_type", "optional")
+	return strings.ReplaceAll(cel.FormatCELType(t), "optional_type", "optional")
 }

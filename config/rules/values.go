@@ -18,11 +18,19 @@ type activation struct {
 	claims    *object
 	request   *object
 	pseudonym func(issuer, s string) string
-	failure   string // why the last read of a claim or parameter failed
+	converted map[string]ref.Val // claims that were read before
+	program   *program           // being evaluated
+	failure   failure            // the last read of a claim or parameter that failed
+}
+
+// A failure is why a read failed.
+type failure struct {
+	noun, name string
+	want       string // the type it is not of; "" for one that is absent
 }
 
 func newActivation(in *Input, claimTypes map[string]claimType, pseudonym func(issuer, s string) string) *activation {
-	a := &activation{in: in, pseudonym: pseudonym}
+	a := &activation{in: in, pseudonym: pseudonym, converted: make(map[string]ref.Val, 8)}
 	a.claims = &object{noun: "claim", act: a, typ: claimsType, find: func(name string) ref.Val {
 		return a.claim(name, claimTypes[name])
 	}}
@@ -64,9 +72,13 @@ func (a *activation) claim(name string, t claimType) ref.Val {
 	if !ok || raw == nil {
 		return nil
 	}
-	val := t.convert(raw)
+	val, ok := a.converted[name]
+	if !ok {
+		val = t.convert(raw)
+		a.converted[name] = val
+	}
 	if types.IsError(val) {
-		a.failure = fmt.Sprintf("claim %q is not of type %s", name, t)
+		a.failure = failure{noun: "claim", name: name, want: t.String()}
 	}
 	return val
 }
@@ -95,7 +107,7 @@ func (o *object) Find(key ref.Val) (ref.Val, bool) {
 	}
 	val := o.find(string(name))
 	if val == nil {
-		o.act.failure = fmt.Sprintf("%s %q is absent", o.noun, string(name))
+		o.act.failure = failure{noun: o.noun, name: string(name)}
 		return nil, false
 	}
 	return val, true
@@ -122,8 +134,8 @@ func (o *object) Contains(key ref.Val) ref.Val {
 	return types.Bool(found)
 }
 
-// The rest of ref.Val and traits.Mapper: none of it is reachable through the
-// static type, which has members and nothing else.
+// The rest of ref.Val and traits.Mapper: none of it is reachable, because
+// checkReads lets nothing but members be read.
 
 func (o *object) Type() ref.Type { return o.typ }
 func (o *object) Value() any     { return o }
@@ -247,8 +259,8 @@ func (t claimType) convert(raw any) ref.Val {
 }
 
 // convertNested returns a JSON tree as CEL's value, without its nulls. A list
-// with a number that cannot be represented is an error as a whole, because
-// searching it would pass over that member; an object only where it is read.
+// or object with a number that cannot be represented is an error as a whole,
+// because searching and comparing would pass over that member.
 func convertNested(raw any) ref.Val {
 	switch raw := raw.(type) {
 	case []any:
@@ -256,9 +268,14 @@ func convertNested(raw any) ref.Val {
 	case map[string]any:
 		members := make(map[string]any, len(raw))
 		for name, member := range raw {
-			if member != nil {
-				members[name] = convertNested(member)
+			if member == nil {
+				continue
 			}
+			val := convertNested(member)
+			if types.IsError(val) {
+				return val
+			}
+			members[name] = val
 		}
 		return types.NewStringInterfaceMap(types.DefaultTypeAdapter, members)
 	}
