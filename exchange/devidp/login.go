@@ -109,7 +109,7 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
 	back := func(name, value string) {
 		answer.Set(name, value)
 		redirect.RawQuery = answer.Encode()
-		http.Redirect(w, r, redirect.String(), http.StatusFound)
+		http.Redirect(w, r, redirect.String(), http.StatusSeeOther) // RFC 9700 §4.12
 	}
 	switch {
 	case q.Get("response_type") != "code":
@@ -117,6 +117,9 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
 		return
 	case q.Get("code_challenge_method") != "S256" || len(q.Get("code_challenge")) != 43:
 		back("error", "invalid_request")
+		return
+	case q.Get("prompt") == "none": // nobody stays signed in here
+		back("error", "login_required")
 		return
 	}
 	if r.Method != http.MethodPost {
@@ -176,8 +179,7 @@ func (p *Provider) deviceAuthorization(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusServiceUnavailable, map[string]string{"error": "temporarily_unavailable"})
 		return
 	}
-	text := randomText()
-	d := &device{realm: realm.Name, clientID: r.PostFormValue("client_id"), userCode: text[:4] + "-" + text[4:8], expires: now.Add(deviceTime)}
+	d := &device{realm: realm.Name, clientID: r.PostFormValue("client_id"), userCode: typedCode(randomText()[:userCodeLength]), expires: now.Add(deviceTime)}
 	deviceCode := randomText()
 	p.devices[deviceCode] = d
 	uri := p.Issuer(realm.Name) + "/device"
@@ -195,15 +197,15 @@ func (p *Provider) device(w http.ResponseWriter, r *http.Request) {
 	if realm == nil {
 		return
 	}
-	userCode := strings.ToUpper(strings.TrimSpace(r.FormValue("user_code")))
+	userCode := typedCode(r.FormValue("user_code"))
 	ask := view{Title: "Connect a device", Lead: "Enter the code that the device shows.", AskCode: true}
 	if userCode == "" {
 		p.show(w, http.StatusOK, ask)
 		return
 	}
+	ask.Error = "No device waits with this code."
 	clientID, ok := p.waiting(realm, userCode, nil)
 	if !ok {
-		ask.Error = "No device waits with this code."
 		p.show(w, http.StatusBadRequest, ask)
 		return
 	}
@@ -217,8 +219,21 @@ func (p *Provider) device(w http.ResponseWriter, r *http.Request) {
 		p.choose(w, http.StatusBadRequest, realm, "A device of "+clientID+" asks who you are; it shows "+userCode, action, err.Error())
 		return
 	}
-	p.waiting(realm, userCode, claims)
+	if _, ok := p.waiting(realm, userCode, claims); !ok {
+		p.show(w, http.StatusBadRequest, ask)
+		return
+	}
 	p.show(w, http.StatusOK, view{Title: "Connected", Lead: "The device goes on by itself. This page can be closed.", Done: true})
+}
+
+// typedCode returns a user code as the device shows it, from what a person
+// made of it (RFC 8628 §6.1).
+func typedCode(text string) string {
+	text = strings.ToUpper(strings.NewReplacer("-", "", " ", "").Replace(text))
+	if len(text) == userCodeLength {
+		text = text[:userCodeLength/2] + "-" + text[userCodeLength/2:]
+	}
+	return text
 }
 
 // waiting finds the device that shows userCode and has nobody signed in yet,
@@ -243,7 +258,7 @@ func (p *Provider) poll(realm *Realm, r *http.Request) (*login, string) {
 	d := p.devices[r.PostFormValue("device_code")]
 	now := p.now()
 	switch {
-	case d == nil, d.realm != realm.Name, d.clientID != r.PostFormValue("client_id"):
+	case d == nil, d.realm != realm.Name, d.clientID != clientID(r):
 		return nil, "invalid_grant"
 	case !now.Before(d.expires):
 		return nil, "expired_token"

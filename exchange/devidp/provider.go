@@ -22,13 +22,14 @@ import (
 )
 
 const (
-	tokenLifetime = time.Hour
-	codeLifetime  = time.Minute
-	deviceTime    = 10 * time.Minute
-	pollInterval  = 5 * time.Second // RFC 8628 §3.5
-	maxPending    = 1000            // codes and devices at one time
-	maxForm       = 64 << 10        // bytes
-	keyID         = "dev"
+	tokenLifetime  = time.Hour
+	codeLifetime   = time.Minute
+	deviceTime     = 10 * time.Minute
+	pollInterval   = 5 * time.Second // RFC 8628 §3.5
+	userCodeLength = 8               // of 32 letters and digits, 40 bits
+	maxPending     = 1000            // codes and devices at one time
+	maxForm        = 64 << 10        // bytes
+	keyID          = "dev"
 )
 
 // Options are what a Provider needs.
@@ -83,8 +84,13 @@ type device struct {
 // on a loopback address.
 func New(baseURL string, o Options) (*Provider, error) {
 	u, err := url.Parse(baseURL)
-	if err != nil || u.Scheme != "http" || !isLoopbackHost(u.Hostname()) || u.Path != "" || u.RawQuery != "" {
+	if err != nil || baseURL != "http://"+u.Host || !isLoopbackHost(u.Hostname()) {
 		return nil, fmt.Errorf("devidp: %s is not http on loopback, and the development provider goes nowhere else", baseURL)
+	}
+	for _, r := range o.Realms {
+		if len(r.Audiences) == 0 {
+			return nil, fmt.Errorf("devidp: realm %s has no audience", r.Name)
+		}
 	}
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -118,7 +124,7 @@ func (p *Provider) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host, _, err := net.SplitHostPort(r.Host)
 		if err != nil {
-			host = r.Host
+			host = strings.Trim(r.Host, "[]")
 		}
 		peer, err := netip.ParseAddrPort(r.RemoteAddr)
 		if err != nil || !peer.Addr().Unmap().IsLoopback() || !isLoopbackHost(host) {
@@ -247,6 +253,9 @@ func (p *Provider) sign(realm *Realm, clientID string, claims map[string]any, no
 		"iat": now.Unix(), "auth_time": now.Unix(), "exp": now.Add(tokenLifetime).Unix(),
 	})
 	delete(payload, "nbf")
+	if payload["jti"] == nil {
+		payload["jti"] = randomText()
+	}
 	if nonce != "" {
 		payload["nonce"] = nonce
 	}
@@ -308,11 +317,24 @@ func (p *Provider) redeem(realm *Realm, r *http.Request) (*login, string) {
 	challenge := sha256.Sum256([]byte(r.PostFormValue("code_verifier")))
 	switch {
 	case l == nil, !p.now().Before(l.expires), l.realm != realm.Name,
-		l.clientID != r.PostFormValue("client_id"), l.redirectURI != r.PostFormValue("redirect_uri"),
+		l.clientID != clientID(r), l.redirectURI != r.PostFormValue("redirect_uri"),
 		l.challenge != base64.RawURLEncoding.EncodeToString(challenge[:]):
 		return nil, "invalid_grant"
 	}
 	return l, ""
+}
+
+// clientID returns the client that a request of the token endpoint is from. A
+// library that does not know how the client authenticates tries the header
+// first, and a code is spent by the first try. Clients have no secret here, so
+// any will do.
+func clientID(r *http.Request) string {
+	if name, _, ok := r.BasicAuth(); ok {
+		if id, err := url.QueryUnescape(name); err == nil { // RFC 6749 §2.3.1
+			return id
+		}
+	}
+	return r.PostFormValue("client_id")
 }
 
 // newCode keeps a login under a new code.
