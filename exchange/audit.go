@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -31,6 +32,7 @@ type record struct {
 	Rules    []string       `json:"rules"`   // that contributed
 	Outcome  string         `json:"outcome"` // granted or refused
 	Reason   rules.Reason   `json:"reason,omitempty"`
+	Detail   string         `json:"detail,omitempty"` // of a refusal: a rule's or a claim's name, a deny's text
 	Grants   []string       `json:"grants,omitempty"` // kinds
 	TTL      int64          `json:"ttl,omitempty"`    // seconds
 	TokenID  string         `json:"jti,omitempty"`
@@ -122,6 +124,10 @@ func (a *audit) granted(rec *record, t *accesstoken.Token) {
 func (rec *record) refused(err error) {
 	rec.Outcome = "refused"
 	rec.Reason = rules.ReasonOf(err)
+	var r *rules.Refusal
+	if errors.As(err, &r) {
+		rec.Detail = r.Detail
+	}
 }
 
 // write writes rec as one line. An exchange whose line cannot be written is

@@ -232,6 +232,8 @@ func mark(v rules.Verdict) string {
 
 func because(s rules.Step) string {
 	switch {
+	case s.Verdict == rules.Matched && s.Why != "":
+		return " — " + s.Why
 	case s.Verdict == rules.Matched || s.Verdict == rules.NotMatched:
 		return ""
 	case s.Why != "":

@@ -53,9 +53,9 @@ func TestRunCase(t *testing.T) {
 		{"the clock of a case", rules.Case{At: now, Expect: rules.Expectation{Grants: m{"video": m{"room": "late"}, "chat": m{"service_sid": is}}}}, nil},
 		{"refused as expected", rules.Case{Claims: rules.Claims{"groups": []any{"suspended"}}, Expect: rules.Expectation{Refused: rules.Denied}}, nil},
 		{"refused for another reason", rules.Case{Claims: rules.Claims{"groups": []any{"suspended"}}, Expect: rules.Expectation{Refused: rules.NoRule}},
-			[]rules.Diff{{What: "refused", Want: "no_rule", Got: `denied: rule "r0" denies`}}},
+			[]rules.Diff{{What: "refused", Want: "no_rule", Got: `denied: rule "r0" denies: suspended`}}},
 		{"refused unexpectedly", rules.Case{Claims: rules.Claims{"groups": []any{"suspended"}}},
-			[]rules.Diff{{What: "refused", Want: "a decision", Got: `denied: rule "r0" denies`}}},
+			[]rules.Diff{{What: "refused", Want: "a decision", Got: `denied: rule "r0" denies: suspended`}}},
 		{"not refused", rules.Case{Scope: []string{"video"}, Expect: rules.Expectation{Refused: rules.Denied}},
 			[]rules.Diff{{What: "refused", Want: "denied", Got: `a decision: {"video":{"room":"lobby"}}`}}},
 

@@ -47,7 +47,7 @@ type rule struct {
 	name     string
 	path     string
 	when     *program
-	deny     bool
+	deny     string // why it refuses, for operators; "": it grants
 	ttl      time.Duration
 	expires  time.Time
 	account  *template
@@ -175,7 +175,7 @@ func (c *compiler) checkIdentityEverywhere(spec *IssuerSpec, is *issuer) {
 
 func (c *compiler) rule(is *issuer, index int, spec *RuleSpec) *rule {
 	r := &rule{
-		index: index, name: spec.Name, path: spec.Path, deny: spec.Deny != "", ttl: spec.TTL, expires: spec.Expires,
+		index: index, name: spec.Name, path: spec.Path, deny: spec.Deny, ttl: spec.TTL, expires: spec.Expires,
 		when:     c.condition(is, spec.When),
 		account:  c.value(is, spec.Account, textValue),
 		identity: c.value(is, spec.Identity, textValue),

@@ -64,12 +64,13 @@ func (d *deciding) require() error {
 func (d *deciding) deny() error {
 	var undecided error
 	for i, r := range d.issuer.rules {
-		if !r.deny {
+		if r.deny == "" {
 			continue
 		}
 		switch verdict, why := d.evaluate(i, r); verdict {
 		case Matched:
-			return Refuse(Denied, "rule %q denies", r.name)
+			d.trace.decided(i, Matched, r.deny)
+			return Refuse(Denied, "rule %q denies: %s", r.name, r.deny)
 		case Undecided:
 			if undecided == nil {
 				undecided = Refuse(RuleFailed, "rule %q may deny: %s", r.name, describe(verdict, why))
@@ -83,7 +84,7 @@ func (d *deciding) deny() error {
 func (d *deciding) choose() error {
 	granted := false
 	for i, r := range d.issuer.rules {
-		if r.deny {
+		if r.deny != "" {
 			continue
 		}
 		if verdict, _ := d.evaluate(i, r); verdict != Matched {

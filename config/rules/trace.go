@@ -27,7 +27,7 @@ type Step struct {
 	Path    string   `json:"path"`           // rules[4]
 	Deny    bool     `json:"deny,omitempty"`
 	Verdict Verdict  `json:"verdict"`
-	Why     string   `json:"why,omitempty"`   // of undecided: claim "groups" is absent
+	Why     string   `json:"why,omitempty"`   // of undecided: claim "groups" is absent; of a deny that matched: its text
 	Wins    []string `json:"wins,omitempty"`  // outputs: identity, account, ttl, voice, …
 	Loses   []Lost   `json:"loses,omitempty"` // outputs an earlier rule had already won
 }
@@ -48,7 +48,7 @@ func (t *Trace) begin(is *issuer) {
 		t.Require = append(t.Require, Step{Path: c.path, Verdict: NotReached})
 	}
 	for _, r := range is.rules {
-		t.Rules = append(t.Rules, Step{Name: r.name, Path: r.path, Deny: r.deny, Verdict: NotReached})
+		t.Rules = append(t.Rules, Step{Name: r.name, Path: r.path, Deny: r.deny != "", Verdict: NotReached})
 	}
 }
 
