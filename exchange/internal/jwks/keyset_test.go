@@ -180,9 +180,9 @@ func TestBadDays(t *testing.T) {
 			if s := r.set.Status(); s.Error == "" || !s.Ready || s.Keys != 1 {
 				t.Errorf("status %+v", s)
 			}
-			r.clock.Advance(20 * time.Hour)
+			r.pass(t, 20*time.Hour)
 			want(t, r.verify(good), nil)
-			r.clock.Advance(time.Hour + time.Second)
+			r.pass(t, time.Hour+time.Second)
 			want(t, r.verify(good), jwks.ErrUnavailable)
 			if strings.Contains(r.log.String(), "secret-upstream-text") {
 				t.Errorf("what the provider wrote is logged: %s", r.log)
