@@ -104,7 +104,7 @@ func (d *decoder) issuerURL(is *Issuer, o object, p preset) {
 	v := o.need("issuer")
 	is.URL = v.text()
 	u, err := url.Parse(is.URL)
-	if is.URL != "" && (err != nil || !isSecure(u) || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.HasSuffix(is.URL, "#") || u.User != nil) {
+	if is.URL != "" && (err != nil || !IsSecure(u) || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.HasSuffix(is.URL, "#") || u.User != nil) {
 		v.fault("invalid-url", fmt.Sprintf("%q is not an issuer's URL", is.URL), "copy issuer from the provider's /.well-known/openid-configuration; it is https, without query and fragment")
 	}
 	is.Policy.IssuerIDs = append([]string{is.URL}, p.aliases...)
@@ -204,7 +204,7 @@ func (d *decoder) keys(is *Issuer, o object) {
 		file.fault("two-key-sets", "keys come from jwks_uri or from jwks_file, not from both", "")
 	}
 	if is.JWKSURI = uri.text(); is.JWKSURI != "" {
-		if u, err := url.Parse(is.JWKSURI); err != nil || !isSecure(u) || u.Fragment != "" || u.User != nil {
+		if u, err := url.Parse(is.JWKSURI); err != nil || !IsSecure(u) || u.Fragment != "" || u.User != nil {
 			uri.fault("invalid-url", fmt.Sprintf("%q is not a URL of keys", is.JWKSURI), "it is https")
 		}
 	}

@@ -76,14 +76,14 @@ func (d *decoder) publicURL(v value) string {
 		return ""
 	}
 	u, err := url.Parse(s)
-	if err != nil || !isSecure(u) || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.User != nil || strings.HasSuffix(s, "/") {
+	if err != nil || !IsSecure(u) || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.User != nil || strings.HasSuffix(s, "/") {
 		v.fault("invalid-url", fmt.Sprintf("%q is not the public URL of a service", s), "write https://token.example.com, without a slash at the end")
 	}
 	return s
 }
 
-// isSecure reports whether u is https, or http on loopback.
-func isSecure(u *url.URL) bool {
+// IsSecure reports whether u is https, or http on loopback.
+func IsSecure(u *url.URL) bool {
 	return u.Host != "" && (u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname()))
 }
 

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -125,6 +126,10 @@ func (s *Service) logEarly(r *Request, err error) {
 	if !ok {
 		return
 	}
-	s.log.Info("token refused", "reason", rules.ReasonOf(err), "detail", err.Error(),
+	var refused idtoken.Rejection
+	if rejection := (*idtoken.Rejection)(nil); errors.As(err, &rejection) {
+		refused = *rejection
+	}
+	s.log.Info("token refused", "reason", rules.ReasonOf(err), "detail", err.Error(), "issuer", refused.Issuer, "kid", refused.KeyID,
 		"address", r.Address, "trace_id", r.TraceID, "suppressed", suppressed)
 }

@@ -2,11 +2,14 @@ package idtoken
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -25,6 +28,7 @@ type Token struct {
 	issuerID string
 	client   string
 	claims   rules.Claims
+	signed   []byte // header.payload, canonical
 }
 
 // Issuer returns the issuer's configured name; "" for the zero Token.
@@ -38,6 +42,30 @@ func (t *Token) Client() string { return t.client }
 
 // Claims returns the verified claims. They must not be changed.
 func (t *Token) Claims() rules.Claims { return t.claims }
+
+// ReplayKey names the token, whoever presents it and in whatever form: SHA-256
+// of iss, 0x00 and the bytes that were signed. The signature is no part of it,
+// because an ECDSA signature has a twin that verifies as well.
+func (t *Token) ReplayKey() [sha256.Size]byte {
+	h := sha256.New()
+	io.WriteString(h, t.issuerID+"\x00")
+	h.Write(t.signed)
+	return [sha256.Size]byte(h.Sum(nil))
+}
+
+// A Rejection says why a token was not verified, and for operators what of it
+// is known: the issuer's configured name, "" when it has none, and the kid,
+// which is the client's word.
+type Rejection struct {
+	Refusal *rules.Refusal
+	Issuer  string
+	KeyID   string
+}
+
+func (r *Rejection) Error() string { return r.Refusal.Error() }
+
+// Unwrap returns the refusal.
+func (r *Rejection) Unwrap() error { return r.Refusal }
 
 // Options are what a Verifier needs beyond the configuration.
 type Options struct {
@@ -54,7 +82,12 @@ type Verifier struct {
 	now     func() time.Time
 	issuers []*issuer
 	routes  map[string]route // by iss, byte for byte
+	gate    chan struct{}    // holds an item for each signature that is being checked
 }
+
+// gateFactor bounds how many signatures are checked at a time, for each
+// processor: more would only make each of them wait longer.
+const gateFactor = 4
 
 // An issuer is one identity provider with its keys.
 type issuer struct {
@@ -71,7 +104,7 @@ type route struct {
 
 // New returns a Verifier. It does no I/O: Start fetches keys.
 func New(cfg *config.Config, o Options) (*Verifier, error) {
-	v := &Verifier{rules: cfg.Rules, now: o.Now, routes: map[string]route{}}
+	v := &Verifier{rules: cfg.Rules, now: o.Now, routes: map[string]route{}, gate: make(chan struct{}, gateFactor*runtime.GOMAXPROCS(0))}
 	for i := range cfg.Issuers {
 		c := &cfg.Issuers[i]
 		client := jwks.NewClient(o.Transport, c.RootCAs)
@@ -91,7 +124,7 @@ func New(cfg *config.Config, o Options) (*Verifier, error) {
 		is := &issuer{name: c.Name, algorithms: c.Algorithms, keys: keys}
 		v.issuers = append(v.issuers, is)
 		for _, id := range c.Policy.IssuerIDs {
-			v.routes[id] = route{is, oidc.NewVerifier(id, keySet{keys}, &oidc.Config{
+			v.routes[id] = route{is, oidc.NewVerifier(id, foundKey{}, &oidc.Config{
 				SupportedSigningAlgs: c.Algorithms,
 				// Audiences and times are checked by our policy, which is
 				// stricter: several audiences, azp, exact bounds.
@@ -111,83 +144,103 @@ func (v *Verifier) Start(ctx context.Context) {
 }
 
 // Verify verifies raw. The checks before the signature can only refuse; what
-// is accepted was signed. The error is a *rules.Refusal.
+// is accepted was signed. The error is a *Rejection.
 func (v *Verifier) Verify(ctx context.Context, raw string) (*Token, error) {
+	rejection := &Rejection{}
+	token, err := v.verify(ctx, raw, rejection)
+	if err == nil {
+		return token, nil
+	}
+	if !errors.As(err, &rejection.Refusal) {
+		rejection.Refusal = &rules.Refusal{Reason: rules.Internal, Detail: "the verification broke off"}
+	}
+	return nil, rejection
+}
+
+// verify notes in known what it learns of the token.
+func (v *Verifier) verify(ctx context.Context, raw string, known *Rejection) (*Token, error) {
 	p, err := parse(raw)
 	if err != nil {
 		return nil, err
 	}
+	known.KeyID = p.kid
 	iss, _ := p.claims["iss"].(string)
 	r, ok := v.routes[iss]
 	if !ok {
 		return nil, rules.Refuse(rules.UnknownIssuer, "iss is not a configured issuer's")
 	}
+	known.Issuer = r.name
 	if !slices.Contains(r.algorithms, p.alg) {
-		return nil, rules.Refuse(rules.UnsupportedToken, "issuer %s: its alg is not one of the issuer's algorithms", r.name)
+		return nil, rules.Refuse(rules.UnsupportedToken, "its alg is not one of the issuer's algorithms")
 	}
 	now := v.now()
 	if _, err := v.rules.CheckClaims(r.name, p.claims, now); err != nil {
-		return nil, inIssuer(r.name, err)
+		return nil, err
 	}
-	if err := r.checkSignature(ctx, p); err != nil {
+	key, err := r.keys.Find(ctx, p.kid, p.alg)
+	switch {
+	case errors.Is(err, jwks.ErrUnknown):
+		return nil, rules.Refuse(rules.BadSignature, "the issuer has no such key")
+	case errors.Is(err, jwks.ErrOverloaded):
+		return nil, rules.Refuse(rules.Overloaded, "too many requests wait for the issuer's keys")
+	case err != nil:
+		return nil, rules.Refuse(rules.KeysUnavailable, "there are no keys to check with")
+	}
+	if err := v.checkSignature(ctx, r.verifier, &attempt{parsed: p, issuer: iss, key: key}); err != nil {
 		return nil, err
 	}
 	// Once more, now that somebody vouches for what is checked: nothing that is
 	// accepted hangs on a check made before the signature was.
 	client, err := v.rules.CheckClaims(r.name, p.claims, now)
 	if err != nil {
-		return nil, inIssuer(r.name, err)
+		return nil, err
 	}
-	return &Token{issuer: r.name, issuerID: iss, client: client, claims: p.claims}, nil
+	return &Token{issuer: r.name, issuerID: iss, client: client, claims: p.claims, signed: p.signed}, nil
 }
 
-// inIssuer adds the issuer's name to a refusal's detail.
-func inIssuer(name string, err error) error {
-	var r *rules.Refusal
-	if !errors.As(err, &r) {
-		return err
+// checkSignature has go-oidc verify the token with the key that was found.
+func (v *Verifier) checkSignature(ctx context.Context, verifier *oidc.IDTokenVerifier, a *attempt) error {
+	select {
+	case v.gate <- struct{}{}:
+		defer func() { <-v.gate }()
+	default:
+		return rules.Refuse(rules.Overloaded, "too many signatures are being checked")
 	}
-	return rules.Refuse(r.Reason, "issuer %s: %s", name, r.Detail)
-}
-
-// checkSignature has go-oidc verify the token with our keys.
-func (r route) checkSignature(ctx context.Context, p *parsed) error {
-	a := &attempt{parsed: p}
-	_, err := r.verifier.Verify(context.WithValue(ctx, attemptKey{}, a), p.raw)
-	switch {
-	case err == nil && a.verified:
-		return nil
-	case errors.Is(a.err, jwks.ErrUnavailable):
-		return rules.Refuse(rules.KeysUnavailable, "issuer %s: there are no keys to check with", r.name)
+	_, err := verifier.Verify(context.WithValue(ctx, attemptKey{}, a), a.raw)
+	if err != nil || !a.verified {
+		return rules.Refuse(rules.BadSignature, "the key that it names did not make the signature")
 	}
-	return rules.Refuse(rules.BadSignature, "issuer %s: no key of the issuer's made the signature (kid %q)", r.name, p.kid)
+	return nil
 }
 
 // An attempt is the verification of one token. It goes through go-oidc by the
-// context, because go-oidc hands on the text alone, and its errors' text.
+// context, because go-oidc hands on the text alone.
 type attempt struct {
 	*parsed
+	issuer   string // iss
+	key      *jwks.Key
 	verified bool
-	err      error
 }
 
 type attemptKey struct{}
 
-// A keySet lets go-oidc check signatures with our keys.
-type keySet struct{ keys *jwks.KeySet }
+// foundKey lets go-oidc check a signature with the key that was found for it.
+type foundKey struct{}
 
 // VerifySignature implements oidc.KeySet. go-oidc compares the payload it
 // returns with the one it read itself.
-func (k keySet) VerifySignature(ctx context.Context, raw string) ([]byte, error) {
+func (foundKey) VerifySignature(ctx context.Context, raw string) ([]byte, error) {
 	a, ok := ctx.Value(attemptKey{}).(*attempt)
-	if !ok || a.raw != raw {
-		return nil, jwks.ErrInvalid // not the token that was parsed
+	if !ok || a.raw != raw { // not the token that was parsed
+		return nil, errSignature
 	}
-	iss, _ := a.claims["iss"].(string)
-	a.err = k.keys.Verify(ctx, &jwks.Signed{Issuer: iss, Algorithm: a.alg, KeyID: a.kid, Input: a.signed, Signature: a.signature})
-	a.verified = a.err == nil
-	return a.payload, a.err
+	if a.verified = a.key.Verify(a.issuer, a.signed, a.signature); !a.verified {
+		return nil, errSignature
+	}
+	return a.payload, nil
 }
+
+var errSignature = errors.New("the signature is not valid")
 
 // KeyStatus is the state of one issuer's keys.
 type KeyStatus struct {
@@ -234,13 +287,15 @@ func discover(ctx context.Context, client *http.Client, issuer string) (string, 
 	if document.Issuer != issuer {
 		return "", errors.New("the discovery document names another issuer")
 	}
-	configured, err := url.Parse(issuer)
-	if err != nil {
-		return "", errors.New("the issuer is not a URL")
-	}
-	uri, err := url.Parse(document.JWKSURI)
-	if err != nil || uri.Host == "" || uri.Scheme != "https" && uri.Scheme != configured.Scheme {
+	if !mayHoldKeys(document.JWKSURI, issuer) {
 		return "", errors.New("jwks_uri in the discovery document is not an https URL")
 	}
 	return document.JWKSURI, nil
+}
+
+// mayHoldKeys reports whether an issuer's keys may be at uri: it is https, or,
+// for an issuer on loopback, which alone may do without, http on loopback.
+func mayHoldKeys(uri, issuer string) bool {
+	u, err := url.Parse(uri)
+	return err == nil && config.IsSecure(u) && (u.Scheme == "https" || strings.HasPrefix(issuer, "http://"))
 }

@@ -24,16 +24,15 @@ const maxKeys = 100
 // A keyID selects a key: one key is used with one algorithm.
 type keyID struct{ kid, alg string }
 
-// A key is a public key that is fit to check signatures of one algorithm.
-type key struct {
-	kid    string
+// A Key is a public key that is fit to check signatures of one algorithm.
+type Key struct {
 	issuer string // Microsoft's member: whose tokens the key may sign, or ""
 	check  func(digest, signed, signature []byte) bool
 	hash   crypto.Hash // 0: the algorithm hashes by itself
 }
 
-// verify reports whether signature is that of signed, for a token of issuer.
-func (k *key) verify(issuer string, signed, signature []byte) bool {
+// Verify reports whether signature is that of signed, for a token of issuer.
+func (k *Key) Verify(issuer string, signed, signature []byte) bool {
 	if k.issuer != "" && !issuerMatches(k.issuer, issuer) {
 		return false
 	}
@@ -90,7 +89,7 @@ var (
 // parseSet reads a key set. Each key is judged alone: one that is malformed or
 // meant for something else is left out and counted by its fault. A set without
 // any usable key is an error, because no provider has one on purpose.
-func parseSet(data []byte, algorithms []string) (keys map[keyID]*key, dropped map[string]int, err error) {
+func parseSet(data []byte, algorithms []string) (keys map[keyID]*Key, dropped map[string]int, err error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
@@ -100,7 +99,7 @@ func parseSet(data []byte, algorithms []string) (keys map[keyID]*key, dropped ma
 	if len(set.Keys) > maxKeys {
 		return nil, nil, errors.New("the key set has more than 100 keys")
 	}
-	keys, dropped = map[keyID]*key{}, map[string]int{}
+	keys, dropped = map[keyID]*Key{}, map[string]int{}
 	twice := map[keyID]bool{}
 	for _, raw := range set.Keys {
 		parsed, err := parseKey(raw, algorithms)
@@ -126,7 +125,7 @@ func parseSet(data []byte, algorithms []string) (keys map[keyID]*key, dropped ma
 }
 
 // parseKey reads one key, for each accepted algorithm it can be used with.
-func parseKey(raw []byte, algorithms []string) (map[keyID]*key, error) {
+func parseKey(raw []byte, algorithms []string) (map[keyID]*Key, error) {
 	var j jwk
 	if err := json.Unmarshal(raw, &j); err != nil || j.Kty == "" {
 		return nil, errMalformed
@@ -146,7 +145,7 @@ func parseKey(raw []byte, algorithms []string) (map[keyID]*key, error) {
 	if len(usable) == 0 {
 		return nil, errAlgorithm
 	}
-	keys := map[keyID]*key{}
+	keys := map[keyID]*Key{}
 	for _, alg := range usable {
 		if alg[:2] != usable[0][:2] {
 			continue // one key, one scheme: RSA's two are not mixed
@@ -155,7 +154,7 @@ func parseKey(raw []byte, algorithms []string) (map[keyID]*key, error) {
 		if err != nil {
 			return nil, err
 		}
-		keys[keyID{j.Kid, alg}] = &key{kid: j.Kid, issuer: j.Issuer, check: check, hash: hashOf(alg)}
+		keys[keyID{j.Kid, alg}] = &Key{issuer: j.Issuer, check: check, hash: hashOf(alg)}
 	}
 	return keys, nil
 }
@@ -228,10 +227,32 @@ func (j *jwk) rsa() (*rsa.PublicKey, error) {
 	pub := &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(new(big.Int).SetBytes(e).Int64())}
 	// RFC 7518 §3.3 asks for 2048 bits; more than 4096 costs more than any
 	// provider's key is worth.
-	if bits := pub.N.BitLen(); bits < 2048 || bits > 4096 || pub.E < 3 || pub.E%2 == 0 || pub.E > 1<<31-1 || pub.N.Bit(0) == 0 {
+	if bits := pub.N.BitLen(); bits < 2048 || bits > 4096 || pub.E < 3 || pub.E%2 == 0 || pub.E > 1<<31-1 || pub.N.Bit(0) == 0 || isROCA(pub.N) {
 		return nil, errWeak
 	}
 	return pub, nil
+}
+
+// isROCA reports whether n looks like the moduli that a library of smart cards
+// made, and that can be factored (CVE-2017-15361): modulo every small prime
+// they are a power of 65537. One in 2^27 others looks the same.
+func isROCA(n *big.Int) bool {
+	for p := int64(3); p <= 167; p += 2 {
+		if !big.NewInt(p).ProbablyPrime(0) {
+			continue
+		}
+		rest, power := new(big.Int).Mod(n, big.NewInt(p)).Int64(), int64(1)
+		for range p - 1 {
+			if power == rest {
+				break
+			}
+			power = power * 65537 % p
+		}
+		if power != rest {
+			return false
+		}
+	}
+	return true
 }
 
 func (j *jwk) ecdsa() (*ecdsa.PublicKey, error) {

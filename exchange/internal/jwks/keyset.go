@@ -22,18 +22,21 @@ const (
 	unknownEvery   = 30 * time.Second // how often unknown keys may cause a fetch
 	unknownBurst   = 2
 	unknownWait    = 3 * time.Second // how long a request waits for such a fetch
+	waitingMax     = 256             // requests that wait for one at a time
 	negativeTTL    = time.Minute
 	negativeMax    = 256
 	rediscoverAt   = 3 // times in a row that the keys' URL was not found
 )
 
-// Errors of Verify.
+// Errors of Find.
 var (
 	// ErrUnavailable says that there are no keys to check with: none were ever
 	// fetched, or the last ones are too old.
 	ErrUnavailable = errors.New("the issuer's keys are not available")
-	// ErrInvalid says that no key of the issuer made the signature.
-	ErrInvalid = errors.New("the signature is not valid")
+	// ErrUnknown says that the issuer has no key of that name.
+	ErrUnknown = errors.New("the issuer has no such key")
+	// ErrOverloaded says that too many requests wait for keys already.
+	ErrOverloaded = errors.New("too many requests wait for keys")
 )
 
 // Options describe a key set.
@@ -50,7 +53,7 @@ type Options struct {
 	Log   *slog.Logger
 }
 
-// A KeySet holds one issuer's keys. It is safe for concurrent use.
+// A KeySet holds one issuer's keys, by kid and algorithm. It is safe for concurrent use.
 type KeySet struct {
 	o        Options
 	snapshot atomic.Pointer[snapshot]
@@ -59,6 +62,7 @@ type KeySet struct {
 	mu       sync.Mutex
 	flight   chan struct{}        // closed when the fetch asked for has ended; nil: none
 	running  bool                 // the loop runs
+	waiting  int                  // requests that wait for a fetch
 	bucket   bucket               // fetches that unknown keys may cause
 	negative map[string]time.Time // kids that a fetch did not bring
 	failure  string               // of the last fetch, "" after a success
@@ -72,18 +76,9 @@ type KeySet struct {
 
 // A snapshot is a key set as fetched at a time.
 type snapshot struct {
-	keys    map[keyID]*key
-	byAlg   map[string][]*key
+	keys    map[keyID]*Key
+	byAlg   map[string][]*Key
 	fetched time.Time // zero for static keys, which do not age
-}
-
-// A Signed is a token's signature and what it is of.
-type Signed struct {
-	Issuer    string // iss
-	Algorithm string
-	KeyID     string // kid; "" when the token names none
-	Input     []byte // header.payload
-	Signature []byte
 }
 
 // New returns a key set. Static keys are there at once; others come once Run
@@ -104,36 +99,41 @@ func New(o Options) (*KeySet, error) {
 	return k, nil
 }
 
-func newSnapshot(keys map[keyID]*key, fetched time.Time) *snapshot {
-	s := &snapshot{keys: keys, byAlg: map[string][]*key{}, fetched: fetched}
+func newSnapshot(keys map[keyID]*Key, fetched time.Time) *snapshot {
+	s := &snapshot{keys: keys, byAlg: map[string][]*Key{}, fetched: fetched}
 	for id, k := range keys {
 		s.byAlg[id.alg] = append(s.byAlg[id.alg], k)
 	}
 	return s
 }
 
-// Verify checks a signature. It returns nil, ErrInvalid or ErrUnavailable. A
-// key that is not known may cause one fetch, for which the caller waits a
-// little; a signature that a known key did not make never does.
-func (k *KeySet) Verify(ctx context.Context, t *Signed) error {
+// Find returns the key that made a token's signature, if anybody's did: by the
+// token's kid, "" for none, and algorithm. A key that is not known may cause
+// one fetch, for which the caller waits a little. The error is ErrUnavailable,
+// ErrUnknown or ErrOverloaded.
+func (k *KeySet) Find(ctx context.Context, kid, alg string) (*Key, error) {
 	s := k.current()
 	if s == nil {
-		k.waitForFirst(ctx)
+		if err := k.waitForFirst(ctx); err != nil {
+			return nil, err
+		}
 		if s = k.current(); s == nil {
-			return ErrUnavailable
+			return nil, ErrUnavailable
 		}
 	}
-	found := s.find(t)
-	if found == nil && k.refreshFor(ctx, t.KeyID) {
-		if s = k.current(); s == nil {
-			return ErrUnavailable
-		}
-		found = s.find(t)
+	if found := s.find(kid, alg); found != nil {
+		return found, nil
 	}
-	if found == nil || !found.verify(t.Issuer, t.Input, t.Signature) {
-		return ErrInvalid
+	if err := k.refreshFor(ctx, kid); err != nil {
+		return nil, err
 	}
-	return nil
+	if s = k.current(); s == nil {
+		return nil, ErrUnavailable
+	}
+	if found := s.find(kid, alg); found != nil {
+		return found, nil
+	}
+	return nil, ErrUnknown
 }
 
 // current returns the keys unless they are too old to be trusted.
@@ -147,11 +147,11 @@ func (k *KeySet) current() *snapshot {
 
 // find returns the key that a token names. One that names none is checked with
 // the issuer's only key of its algorithm.
-func (s *snapshot) find(t *Signed) *key {
-	if t.KeyID != "" {
-		return s.keys[keyID{t.KeyID, t.Algorithm}]
+func (s *snapshot) find(kid, alg string) *Key {
+	if kid != "" {
+		return s.keys[keyID{kid, alg}]
 	}
-	if keys := s.byAlg[t.Algorithm]; len(keys) == 1 {
+	if keys := s.byAlg[alg]; len(keys) == 1 {
 		return keys[0]
 	}
 	return nil
@@ -159,59 +159,92 @@ func (s *snapshot) find(t *Signed) *key {
 
 // waitForFirst waits a little for a fetch that is on its way when there are no
 // keys at all.
-func (k *KeySet) waitForFirst(ctx context.Context) {
+func (k *KeySet) waitForFirst(ctx context.Context) error {
 	k.mu.Lock()
 	flight := k.flight
 	k.mu.Unlock()
-	if flight != nil {
-		k.wait(ctx, flight)
+	if flight == nil {
+		return nil
 	}
+	_, err := k.wait(ctx, flight)
+	return err
 }
 
-// refreshFor has the keys fetched for the sake of an unknown kid, and reports
-// whether they were: at most once in unknownEvery, and not again for a kid that
-// a fetch just now did not bring.
-func (k *KeySet) refreshFor(ctx context.Context, kid string) bool {
+// refreshFor has the keys fetched for the sake of an unknown kid, at most once
+// in unknownEvery, and not for one that a fetch just now did not bring, nor for
+// one that is known with another algorithm. The error is ErrOverloaded.
+func (k *KeySet) refreshFor(ctx context.Context, kid string) error {
 	if kid == "" || k.o.Static != nil {
-		return false
+		return nil
 	}
-	k.mu.Lock()
-	now := k.o.Now()
-	if until, ok := k.negative[kid]; ok && now.Before(until) {
-		k.mu.Unlock()
-		return false
-	}
-	flight := k.flight
-	if flight == nil {
-		if !k.running || !k.bucket.allow(now) {
-			k.mu.Unlock()
-			return false
+	// A fetch that was on its way already may have been answered before the key
+	// was published, so the next one counts.
+	for range 2 {
+		if s := k.current(); s == nil || s.hasKid(kid) {
+			return nil
 		}
-		flight = make(chan struct{})
-		k.flight = flight
-		select {
-		case k.wake <- struct{}{}:
-		default:
+		flight, joined := k.flightFor(kid)
+		if flight == nil {
+			return nil
 		}
-	}
-	k.mu.Unlock()
-	if !k.wait(ctx, flight) {
-		return false
+		if landed, err := k.wait(ctx, flight); !landed {
+			return err
+		}
+		if !joined {
+			break
+		}
 	}
 	if s := k.current(); s == nil || !s.hasKid(kid) {
 		k.remember(kid)
 	}
-	return true
+	return nil
 }
 
-func (k *KeySet) wait(ctx context.Context, flight chan struct{}) bool {
+// flightFor returns the fetch that may bring kid: the one that is on its way,
+// or a new one where that is allowed, or nil.
+func (k *KeySet) flightFor(kid string) (flight chan struct{}, joined bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now := k.o.Now()
+	if until, ok := k.negative[kid]; ok && now.Before(until) {
+		return nil, false
+	}
+	if k.flight != nil {
+		return k.flight, true
+	}
+	if !k.running || !k.bucket.allow(now) {
+		return nil, false
+	}
+	k.flight = make(chan struct{})
+	select {
+	case k.wake <- struct{}{}:
+	default:
+	}
+	return k.flight, false
+}
+
+// wait waits a little for a fetch to land. So many may wait at a time: each
+// holds a request, and the provider may hang.
+func (k *KeySet) wait(ctx context.Context, flight chan struct{}) (landed bool, err error) {
+	k.mu.Lock()
+	if k.waiting == waitingMax {
+		k.mu.Unlock()
+		return false, ErrOverloaded
+	}
+	k.waiting++
+	k.mu.Unlock()
+	defer func() {
+		k.mu.Lock()
+		k.waiting--
+		k.mu.Unlock()
+	}()
 	select {
 	case <-flight:
-		return true
+		return true, nil
 	case <-ctx.Done():
 	case <-k.o.After(unknownWait):
 	}
-	return false
+	return false, nil
 }
 
 func (s *snapshot) hasKid(kid string) bool {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/big"
 	"net/http"
 	"runtime"
 	"strings"
@@ -90,9 +91,21 @@ func (r *rig) pass(t *testing.T, d time.Duration) {
 }
 
 func (r *rig) verify(k *exchangetest.Key) error {
-	return r.set.Verify(context.Background(), &jwks.Signed{
-		Issuer: r.idp.URL, Algorithm: k.Algorithm, KeyID: k.ID, Input: text, Signature: k.Signature(string(text), 32),
-	})
+	found, err := r.set.Find(context.Background(), k.ID, k.Algorithm)
+	if err != nil {
+		return err
+	}
+	return check(found, k)
+}
+
+var errSignature = errors.New("the signature is not the key's")
+
+// check has a key check a signature that k makes.
+func check(found *jwks.Key, k *exchangetest.Key) error {
+	if !found.Verify("", text, k.Signature(string(text), 32)) {
+		return errSignature
+	}
+	return nil
 }
 
 func key(t testing.TB, id string) *exchangetest.Key { return exchangetest.NewKey(t, "ES256", id) }
@@ -125,15 +138,15 @@ func TestUnknownKeysAreBounded(t *testing.T) {
 	r.settled(t)
 	for i := range 1000 {
 		junk := key(t, fmt.Sprintf("junk%d", i))
-		want(t, r.verify(junk), jwks.ErrInvalid)
+		want(t, r.verify(junk), jwks.ErrUnknown)
 		r.clock.Advance(10 * time.Millisecond)
 	}
 	if n := r.idp.Fetches() - 1; n != 2 {
 		t.Errorf("1000 unknown keys in 10 s caused %d fetches", n)
 	}
 	r.clock.Advance(30 * time.Second)
-	want(t, r.verify(key(t, "another")), jwks.ErrInvalid)
-	want(t, r.verify(key(t, "another")), jwks.ErrInvalid) // remembered
+	want(t, r.verify(key(t, "another")), jwks.ErrUnknown)
+	want(t, r.verify(key(t, "another")), jwks.ErrUnknown) // remembered
 	if n := r.idp.Fetches() - 1; n != 3 {
 		t.Errorf("half a minute later: %d fetches", n)
 	}
@@ -145,7 +158,7 @@ func TestBadSignaturesFetchNothing(t *testing.T) {
 	r := newRig(t, nil, good)
 	r.settled(t)
 	for range 1000 {
-		want(t, r.verify(key(t, "good")), jwks.ErrInvalid)
+		want(t, r.verify(key(t, "good")), errSignature)
 	}
 	if n := r.idp.Fetches(); n != 1 {
 		t.Errorf("%d fetches", n)
@@ -202,7 +215,7 @@ func TestWithdrawal(t *testing.T) {
 	r.idp.Publish(fresh)
 	want(t, r.verify(old), nil)
 	r.pass(t, 10*time.Minute)
-	want(t, r.verify(old), jwks.ErrInvalid)
+	want(t, r.verify(old), jwks.ErrUnknown)
 	want(t, r.verify(fresh), nil)
 }
 
@@ -270,10 +283,10 @@ func TestReusedKid(t *testing.T) {
 	r := newRig(t, nil, old)
 	r.settled(t)
 	r.idp.Publish(fresh)
-	want(t, r.verify(fresh), jwks.ErrInvalid)
+	want(t, r.verify(fresh), errSignature)
 	r.pass(t, 10*time.Minute)
 	want(t, r.verify(fresh), nil)
-	want(t, r.verify(old), jwks.ErrInvalid)
+	want(t, r.verify(old), errSignature)
 }
 
 func TestFreshness(t *testing.T) {
@@ -360,21 +373,104 @@ func TestStaticKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	set.Run(context.Background()) // nothing to do
-	signed := &jwks.Signed{Algorithm: "ES256", KeyID: "good", Input: text, Signature: good.Signature(string(text), 0)}
-	want(t, set.Verify(context.Background(), signed), nil)
-	signed.KeyID = "unknown"
-	want(t, set.Verify(context.Background(), signed), jwks.ErrInvalid)
+	found, err := set.Find(context.Background(), "good", "ES256")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(t, check(found, good), nil)
+	_, err = set.Find(context.Background(), "unknown", "ES256")
+	want(t, err, jwks.ErrUnknown)
 	if _, err := jwks.New(jwks.Options{Algorithms: []string{"ES256"}, Static: []byte(`{"keys":[]}`)}); err == nil {
 		t.Error("a file without keys was taken")
+	}
+}
+
+// A fetch that was answered before a key was published does not make the key
+// unknown: the next one does.
+func TestPublishedDuringAFetch(t *testing.T) {
+	old, fresh := key(t, "old"), key(t, "fresh")
+	r := newRig(t, nil, old)
+	r.settled(t)
+	begun, answer := make(chan bool), make(chan bool)
+	r.idp.Answer(func(w http.ResponseWriter, _ *http.Request) {
+		begun <- true
+		<-answer
+		fmt.Fprintf(w, `{"keys":[%s]}`, jwkJSON(old))
+	})
+	r.clock.Advance(10 * time.Minute)
+	<-begun // with the keys of a moment ago
+	r.idp.Publish(old, fresh)
+	r.idp.Answer(nil)
+	verified := make(chan error)
+	go func() { verified <- r.verify(fresh) }()
+	r.clock.AwaitTimer(t) // it waits for the fetch
+	answer <- true
+	want(t, <-verified, nil)
+	if n := r.idp.Fetches(); n != 3 {
+		t.Errorf("%d fetches", n)
+	}
+}
+
+// A key that is known with another algorithm is no reason to ask for keys.
+func TestKnownKidOfAnotherAlgorithm(t *testing.T) {
+	good := key(t, "good")
+	r := newRig(t, nil, good)
+	r.settled(t)
+	for range 10 {
+		want(t, r.verify(exchangetest.NewKey(t, "EdDSA", "good")), jwks.ErrUnknown)
+	}
+	if n := r.idp.Fetches(); n != 1 {
+		t.Errorf("%d fetches", n)
+	}
+}
+
+// While a provider hangs, only so many requests wait for it.
+func TestWaitingIsBounded(t *testing.T) {
+	good := key(t, "good")
+	r := newRig(t, nil, good)
+	r.settled(t)
+	r.idp.Answer(exchangetest.Hang)
+	ctx, cancel := context.WithCancel(context.Background())
+	refused := make(chan error)
+	for range 300 {
+		go func() {
+			_, err := r.set.Find(ctx, "unknown", "ES256")
+			refused <- err
+		}()
+	}
+	for range 300 - 256 {
+		want(t, <-refused, jwks.ErrOverloaded)
+	}
+	want(t, r.verify(good), nil)
+	cancel()
+	for range 256 {
+		want(t, <-refused, jwks.ErrUnknown)
 	}
 }
 
 // TestWeakKeys has keys that nobody should sign with.
 func TestWeakKeys(t *testing.T) {
 	small := strings.Repeat("A", 100) + "AQAB"
+	// What the faulty library made is a power of 65537 modulo the product of
+	// the primes up to 167; a multiple of that product fills up the size.
+	product := big.NewInt(1)
+	for p := int64(2); p <= 167; p++ {
+		if big.NewInt(p).ProbablyPrime(0) {
+			product.Mul(product, big.NewInt(p))
+		}
+	}
+	roca := new(big.Int).Exp(big.NewInt(65537), big.NewInt(12345), product)
+	roca.Add(roca, new(big.Int).Mul(product, new(big.Int).Lsh(big.NewInt(1), 2048-uint(product.BitLen()))))
+	rsaJWK := func(n *big.Int) string {
+		return `{"kty":"RSA","kid":"k","n":"` + base64.RawURLEncoding.EncodeToString(n.Bytes()) + `","e":"AQAB"}`
+	}
+	if _, err := jwks.New(jwks.Options{Algorithms: []string{"RS256"}, Static: []byte(`{"keys":[` + rsaJWK(new(big.Int).Add(roca, big.NewInt(2))) + `]}`)}); err != nil {
+		t.Errorf("a modulus of %d bits was not taken: %v", roca.BitLen(), err)
+	}
 	for name, jwk := range map[string]string{
 		"RSA of 600 bits":         `{"kty":"RSA","kid":"k","n":"` + small + `","e":"AQAB"}`,
 		"RSA of 4104 bits":        `{"kty":"RSA","kid":"k","n":"` + base64.RawURLEncoding.EncodeToString(bytes.Repeat([]byte{0xff}, 513)) + `","e":"AQAB"}`,
+		"RSA of a faulty library": rsaJWK(roca),
 		"RSA without e":           `{"kty":"RSA","kid":"k","n":"` + small + `"}`,
 		"Ed25519 of low order":    `{"kty":"OKP","crv":"Ed25519","kid":"k","x":"` + strings.Repeat("A", 43) + `"}`,
 		"Ed25519 too short":       `{"kty":"OKP","crv":"Ed25519","kid":"k","x":"AAAA"}`,
@@ -403,8 +499,7 @@ func FuzzKeySet(f *testing.F) {
 			return
 		}
 		for _, alg := range exchangetest.Algorithms() {
-			signed := &jwks.Signed{Algorithm: alg, Input: text, Signature: make([]byte, 64)}
-			if err := set.Verify(context.Background(), signed); err == nil {
+			if k, err := set.Find(context.Background(), "", alg); err == nil && k.Verify("", text, make([]byte, 64)) {
 				t.Error("a signature of zeros is good")
 			}
 		}
