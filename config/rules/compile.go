@@ -34,6 +34,7 @@ type issuer struct {
 	require    []condition
 	identity   *template // nil: every way to a grant sets one
 	rules      []*rule   // in file order, only those that apply
+	index      *index    // of rules
 }
 
 type condition struct {
@@ -112,6 +113,9 @@ func Compile(spec *Spec) (*Set, []Fault) {
 	}
 	if slices.ContainsFunc(c.faults, func(f Fault) bool { return !f.Warning }) {
 		return nil, c.faults
+	}
+	for _, is := range set.issuers {
+		is.index = newIndex(is.rules)
 	}
 	return set, c.faults
 }

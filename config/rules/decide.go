@@ -20,6 +20,7 @@ func (s *Set) decide(in *Input, trace *Trace, pseudonym func(issuer, s string) s
 	}
 	d := &deciding{set: s, issuer: is, in: in, trace: trace, act: newActivation(in, is.claimTypes, pseudonym)}
 	trace.begin(is)
+	d.candidates = d.read()
 	if err := d.require(); err != nil {
 		return nil, err
 	}
@@ -40,11 +41,26 @@ type deciding struct {
 	act    *activation
 	trace  *Trace
 
+	candidates []int // the rules to read, by their place, in file order
+
 	// Who won what, nil for nobody; contributed has each winner once.
 	identity, account *rule
 	grants            [len(Kinds)]*grant
 	grantedBy         [len(Kinds)]*rule
 	contributed       []*rule
+}
+
+// read returns the rules to read: all, for who wants to see each one's verdict,
+// and otherwise those that can match.
+func (d *deciding) read() []int {
+	if d.trace == nil {
+		return d.issuer.index.candidates(d.act, d.issuer.claimTypes)
+	}
+	all := make([]int, len(d.issuer.rules))
+	for i := range all {
+		all[i] = i
+	}
+	return all
 }
 
 // require checks that every requirement holds.
@@ -63,7 +79,8 @@ func (d *deciding) require() error {
 // it is looked for among all before an undecided one does.
 func (d *deciding) deny() error {
 	var undecided error
-	for i, r := range d.issuer.rules {
+	for _, i := range d.candidates {
+		r := d.issuer.rules[i]
 		if r.deny == "" {
 			continue
 		}
@@ -83,7 +100,8 @@ func (d *deciding) deny() error {
 // choose finds, for each output, the first matching rule that sets it.
 func (d *deciding) choose() error {
 	granted := false
-	for i, r := range d.issuer.rules {
+	for _, i := range d.candidates {
+		r := d.issuer.rules[i]
 		if r.deny != "" {
 			continue
 		}

@@ -18,6 +18,7 @@ type program struct {
 	prg   cel.Program
 	typ   *types.Type
 	reads reads
+	facts []fact
 }
 
 // reads are the top-level claims and the parameters that an expression reads;
@@ -41,7 +42,7 @@ func newProgram(env *cel.Env, checked *cel.Ast) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &program{prg: prg, typ: checked.OutputType()}
+	p := &program{prg: prg, typ: checked.OutputType(), facts: facts(root)}
 	p.reads.visit(root)
 	return p, nil
 }
