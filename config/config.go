@@ -25,7 +25,8 @@ type Config struct {
 	// promise what is not done.
 	NotYet Diagnostics
 	// Hash identifies the configuration: hex SHA-256 of the file's content and
-	// of each file it names.
+	// that of each file and variable it names. Other bytes, another hash, even
+	// where they mean the same.
 	Hash string
 }
 

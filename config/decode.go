@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
@@ -18,22 +19,26 @@ import (
 
 // Bounds of a configuration, so that aliases cannot blow it up.
 const (
-	maxNodes = 1 << 20
+	maxNodes = 1 << 19
 	maxDepth = 50
+	maxFound = 1000 // diagnostics; nobody mends more at once
+	maxLine  = 1000 // bytes of a line that a diagnostic shows
 )
 
 // A decoder reads a YAML document and collects what is wrong with it. It works
 // on nodes, because a struct decoder neither finds every fault nor knows where
 // the values came from.
 type decoder struct {
-	source  *source
-	options Options
-	nodes   map[string]*yaml.Node // what stands at each path that was read
-	read    map[string][]byte     // files that the configuration names, by path
-	count   int                   // nodes visited
-	found   Diagnostics
-	seen    map[Diagnostic]bool
-	secret  map[int]bool // lines that hold a secret, which no diagnostic shows
+	source    *source
+	options   Options
+	nodes     map[string]*yaml.Node // what stands at each path that was read
+	read      map[string][]byte     // files that the configuration names, by path
+	variables map[string]string     // variables that it names
+	count     int                   // nodes visited
+	found     Diagnostics
+	seen      map[Diagnostic]bool
+	unread    map[string]bool // paths where nothing stands that can be read
+	secret    map[int]bool    // lines that hold a secret, which no diagnostic shows
 }
 
 func newDecoder(file string, data []byte, o Options) *decoder {
@@ -43,31 +48,53 @@ func newDecoder(file string, data []byte, o Options) *decoder {
 	if o.ReadFile == nil {
 		o.ReadFile = os.ReadFile
 	}
-	return &decoder{source: newSource(file, data), options: o, nodes: map[string]*yaml.Node{}, read: map[string][]byte{}, seen: map[Diagnostic]bool{}, secret: map[int]bool{}}
+	return &decoder{
+		source: newSource(file, data), options: o,
+		nodes: map[string]*yaml.Node{}, read: map[string][]byte{}, variables: map[string]string{},
+		seen: map[Diagnostic]bool{}, unread: map[string]bool{}, secret: map[int]bool{},
+	}
 }
 
 // root parses the document and returns its top.
 func (d *decoder) root(data []byte) (value, bool) {
+	if f, at := notText(d.source.text); f.ID != "" {
+		d.add(at, at, f)
+		return value{}, false
+	}
 	var doc yaml.Node
 	if err := yaml.Load(data, &doc); err != nil {
 		d.syntax(err)
 		return value{}, false
 	}
-	if doc.Kind != yaml.DocumentNode || len(doc.Content) != 1 {
-		d.add(place{1, 1}, 1, Diagnostic{ID: "empty-file", Message: "the file is empty"})
-		return value{}, false
-	}
 	return d.value("", doc.Content[0]), true
+}
+
+// notText returns a fault, and its place, where text is not what YAML can be
+// written in. The parser would not say where, and would take UTF-16.
+func notText(text string) (f Diagnostic, at int) {
+	for at, c := range text {
+		switch {
+		case c == utf8.RuneError && !strings.HasPrefix(text[at:], "\ufffd"):
+			return Diagnostic{ID: "not-utf-8", Message: fmt.Sprintf("the byte 0x%02x is not UTF-8", text[at]), Hint: "save the file as UTF-8"}, at
+		case c < ' ' && c != '\t' && c != '\n' && c != '\r', c == '\ufffe', c == '\uffff':
+			return Diagnostic{ID: "control-character", Message: fmt.Sprintf("the character %U is not allowed", c)}, at
+		}
+	}
+	return Diagnostic{}, 0
 }
 
 // syntax records what the YAML parser says.
 func (d *decoder) syntax(err error) {
-	at, message := place{1, 1}, err.Error()
+	at, message := 0, err.Error()
 	var load *yaml.LoadError
 	if errors.As(err, &load) {
-		at, message = place{max(1, load.Mark.Line), max(1, load.Mark.Column)}, strings.TrimPrefix(load.Message, "yaml: ")
+		at, message = d.source.offset(load.Mark.Line, load.Mark.Column), strings.TrimPrefix(load.Message, "yaml: ")
 	}
 	f := Diagnostic{ID: "yaml-syntax", Message: message}
+	if at > 0 && strings.TrimSpace(d.source.text[at:]) == "" && load.ContextMark.Line > 0 {
+		at = d.source.offset(load.ContextMark.Line, load.ContextMark.Column)
+		f.Hint = "what begins here is not closed"
+	}
 	switch {
 	case strings.Contains(message, "no documents"):
 		f = Diagnostic{ID: "empty-file", Message: "the file is empty"}
@@ -75,103 +102,128 @@ func (d *decoder) syntax(err error) {
 		at = d.secondDocument()
 		f = Diagnostic{ID: "second-document", Message: "a second document begins here", Hint: "a configuration is one document"}
 	default:
-		// A quoted word at the start of a plain value ends the value in YAML's
-		// eyes, and the parser complains far from there.
-		for n := at.line; n <= min(at.line+200, len(d.source.lines)); n++ {
-			key, quoted := leadingQuote(d.source.line(n))
-			if quoted > 0 {
-				at = place{n, quoted}
-				f.Message = "the text goes on behind its closing quote"
-				f.Hint = fmt.Sprintf("put the whole value in quotes, or write it below %s: |", key)
-				break
-			}
-		}
-		if strings.Contains(d.source.line(at.line), "\t") && strings.Contains(message, "cannot start any token") {
+		first, _ := d.source.place(at)
+		if strings.Contains(d.source.line(first), "\t") && strings.Contains(message, "cannot start any token") {
 			f.Hint = "YAML is indented with spaces, not with tabs"
 		}
 		if strings.Contains(message, "mapping values are not allowed") {
 			f.Hint = "put the whole value in quotes: a colon and a space begin a mapping"
 		}
+		// A quoted word at the start of a plain value ends the value in YAML's
+		// eyes, and the parser complains far from there.
+		for n := first; n <= min(first+200, len(d.source.lines)); n++ {
+			key, quoted := leadingQuote(d.source.line(n))
+			if quoted >= 0 {
+				at = d.source.lines[n-1] + quoted
+				f.Message = "the text goes on behind its closing quote"
+				f.Hint = fmt.Sprintf("put the whole value in quotes, or write it below %s: |", key)
+				break
+			}
+		}
 	}
-	d.add(at, 1, f)
+	d.add(at, at, f)
 }
 
 // leadingQuote finds a value such as 'x' in claims.groups on a line: the key,
-// and the column, from 1, of the quote.
-func leadingQuote(line string) (key string, column int) {
+// and the offset of the quote, -1 where there is none.
+func leadingQuote(line string) (key string, quoted int) {
 	before, after, ok := strings.Cut(line, ": ")
 	trimmed := strings.TrimLeft(after, " ")
 	if !ok || trimmed == "" || trimmed[0] != '\'' && trimmed[0] != '"' {
-		return "", 0
+		return "", -1
 	}
 	end := strings.IndexByte(trimmed[1:], trimmed[0])
 	if end < 0 {
-		return "", 0
+		return "", -1
 	}
 	behind := strings.TrimLeft(trimmed[end+2:], " ")
 	if behind == "" || strings.ContainsAny(behind[:1], "#,}]'\"") {
-		return "", 0
+		return "", -1
 	}
-	return strings.TrimLeft(before, " -"), utf8.RuneCountInString(line) - utf8.RuneCountInString(trimmed) + 1
+	return strings.TrimLeft(before, " -"), len(line) - len(trimmed)
 }
 
-func (d *decoder) secondDocument() place {
-	seen := false
+// secondDocument returns where the second document begins.
+func (d *decoder) secondDocument() int {
+	seen, ended := false, false
 	for i := range d.source.lines {
 		line := d.source.line(i + 1)
-		if seen && strings.HasPrefix(line, "---") {
-			return place{i + 1, 1}
+		if text := strings.TrimSpace(line); text == "" || text[0] == '#' || text[0] == '%' && !seen {
+			continue
 		}
-		seen = seen || strings.TrimSpace(line) != "" && !strings.HasPrefix(line, "#") && !strings.HasPrefix(line, "%")
+		if seen && (ended || strings.HasPrefix(line, "---")) {
+			return d.source.lines[i]
+		}
+		seen, ended = true, strings.HasPrefix(line, "...")
 	}
-	return place{1, 1}
+	return 0
 }
 
-// add records f at a place.
-func (d *decoder) add(at place, length int, f Diagnostic) {
-	f.File, f.Line, f.Column = d.source.file, at.line, at.column
-	f.Source = d.source.line(at.line)
-	f.Length = max(1, min(length, utf8.RuneCountInString(f.Source)-at.column+1))
-	if !d.seen[f] { // a value that is read twice is at fault once
-		d.seen[f] = true
-		d.found = append(d.found, f)
+// add records f for the text between two offsets, as much of it as stands on
+// one line, or for the character at from where there is none between.
+func (d *decoder) add(from, to int, f Diagnostic) {
+	if len(d.found) >= maxFound && (f.Warning || d.faulty()) {
+		return
 	}
+	f.File = d.source.file
+	f.Line, f.Column = d.source.place(from)
+	if line := d.source.line(f.Line); len(line) <= maxLine {
+		f.Source = printable(line)
+	}
+	rest := strings.TrimRight(d.source.text[from:max(from, to)], "\r\n")
+	if i := strings.IndexAny(rest, "\r\n"); i >= 0 {
+		rest = rest[:i]
+	}
+	f.Length = max(1, utf8.RuneCountInString(rest))
+	if d.seen[f] || d.unread[f.Path] { // a value that is read twice, or cannot be read, is at fault once
+		return
+	}
+	d.seen[f] = true
+	d.unread[f.Path] = f.ID == "missing-value" || f.ID == "wrong-type"
+	d.found = append(d.found, f)
+}
+
+// printable puts a mark in the place of what a terminal would obey.
+func printable(line string) string {
+	return strings.Map(func(c rune) rune {
+		if unicode.IsControl(c) && c != '\t' {
+			return utf8.RuneError
+		}
+		return c
+	}, line)
 }
 
 // at records f for what stands at a node: all of it where it is one line.
 func (d *decoder) at(n *yaml.Node, f Diagnostic) {
-	length := 1
+	from := d.source.start(n)
+	to := from
 	if n.Kind == yaml.ScalarNode {
-		length = utf8.RuneCountInString(n.Value)
+		to = d.source.within(n, len(n.Value))
 		switch n.Style &^ yaml.TaggedStyle {
 		case yaml.SingleQuotedStyle, yaml.DoubleQuotedStyle:
-			length += 2
+			to++ // the closing quote
 		case yaml.LiteralStyle, yaml.FoldedStyle:
-			length = 1
+			to = from
 		}
 	}
-	d.add(place{n.Line, n.Column}, length, f)
+	d.add(from, to, f)
 }
 
 // fault records what package rules found.
 func (d *decoder) fault(r rules.Fault) {
 	f := Diagnostic{Path: r.Path, ID: r.ID, Warning: r.Warning, Message: r.Message, Hint: r.Hint}
 	n := d.nearest(r.Path)
-	switch {
-	case n == nil:
-		d.add(place{1, 1}, 1, f)
-	case r.Length > 0 && n.Kind == yaml.ScalarNode && r.Offset+r.Length <= len(n.Value):
-		from, to := d.source.within(n, r.Offset), d.source.within(n, r.Offset+r.Length)
-		length := utf8.RuneCountInString(n.Value[r.Offset : r.Offset+r.Length])
-		if to.line == from.line && to.column > from.column {
-			length = to.column - from.column
+	if n.Kind == yaml.ScalarNode {
+		// The end of the text is where it ends for the eye.
+		if end := len(strings.TrimRight(n.Value, " \t\n")); end > 0 && r.Offset > end {
+			r.Offset, r.Length = end, 0
 		}
-		d.add(from, length, f)
-	case r.Offset > 0 && n.Kind == yaml.ScalarNode:
-		d.add(d.source.within(n, min(r.Offset, len(n.Value))), 1, f)
-	default:
-		d.at(n, f)
 	}
+	if end := r.Offset + r.Length; n.Kind == yaml.ScalarNode && end > 0 && end <= len(n.Value) {
+		d.add(d.source.within(n, r.Offset), d.source.within(n, end), f)
+		return
+	}
+	d.at(n, f)
 }
 
 // nearest returns the node at a path, or at the closest path above it.
@@ -207,12 +259,24 @@ func (d *decoder) value(path string, n *yaml.Node) value {
 		return d.value(path, n.Alias)
 	}
 	d.nodes[path] = n
-	if n.Style&yaml.TaggedStyle != 0 {
-		d.at(n, Diagnostic{Path: path, ID: "yaml-tag", Message: fmt.Sprintf("%s is a YAML tag, and the value behind it is all there is", n.Tag),
-			Hint: "put the whole value in quotes"})
+	if d.isTagged(path, n) {
 		return value{d: d, path: path}
 	}
 	return value{d, path, n}
+}
+
+// isTagged reports, and faults, an explicit tag. The parser does not tell of a
+// lone exclamation mark, without which a condition says the opposite.
+func (d *decoder) isTagged(path string, n *yaml.Node) bool {
+	tag := n.Tag
+	if n.Style&yaml.TaggedStyle == 0 {
+		if tag = "!"; !strings.HasPrefix(d.source.text[d.source.content(n):], tag) {
+			return false
+		}
+	}
+	d.at(n, Diagnostic{Path: path, ID: "yaml-tag", Message: tag + " is a YAML tag, and the value behind it is all there is",
+		Hint: "put the whole value in quotes"})
+	return true
 }
 
 func (v value) isSet() bool { return v.node != nil }
@@ -236,12 +300,9 @@ func (v value) warn(id, message, hint string) {
 
 func (v value) faultf(id, format string, args ...any) { v.fault(id, fmt.Sprintf(format, args...), "") }
 
-// isEmpty reports whether there is a list, or a text, with nothing in it.
+// isEmpty reports whether there is a list with nothing in it.
 func (v value) isEmpty() bool {
-	if !v.isSet() {
-		return false
-	}
-	return v.node.Kind == yaml.SequenceNode && len(v.node.Content) == 0 || v.node.Kind == yaml.ScalarNode && v.node.Tag == "!!str" && v.node.Value == ""
+	return v.isSet() && v.node.Kind == yaml.SequenceNode && len(v.node.Content) == 0
 }
 
 // is reports whether the value is set and of this kind, and faults it when it
@@ -290,7 +351,9 @@ func (v value) object(known ...string) (o object, ok bool) {
 			v.d.at(key, Diagnostic{Path: v.path, ID: "merge-key", Message: "merge keys are not read", Hint: "write the keys out, or use an alias for a whole value"})
 			continue
 		case key.Kind != yaml.ScalarNode:
-			v.d.at(key, Diagnostic{Path: v.path, ID: "wrong-type", Message: "a key is a word"})
+			v.d.at(key, Diagnostic{Path: v.path, ID: "invalid-key", Message: "a key is a word"})
+			continue
+		case v.d.isTagged(v.path, key):
 			continue
 		case first[key.Value] != nil:
 			v.d.at(key, Diagnostic{Path: path, ID: "duplicate-key", Message: fmt.Sprintf("%s is written twice, first in line %d", key.Value, first[key.Value].Line)})
@@ -298,10 +361,7 @@ func (v value) object(known ...string) (o object, ok bool) {
 		}
 		first[key.Value] = key
 		if known != nil && !slices.Contains(known, key.Value) {
-			hint := "known here: " + strings.Join(known, ", ")
-			if near := rules.Nearest(key.Value, known); near != "" {
-				hint = "did you mean " + near + "?"
-			}
+			hint := didYouMean(key.Value, known, "known here: "+strings.Join(known, ", "))
 			v.d.at(key, Diagnostic{Path: path, ID: "unknown-key", Message: fmt.Sprintf("%q is not a key here", key.Value), Hint: hint})
 			continue
 		}
@@ -309,6 +369,14 @@ func (v value) object(known ...string) (o object, ok bool) {
 		o.keys = append(o.keys, key.Value)
 	}
 	return o, true
+}
+
+// didYouMean hints at the nearest of some words, or else at something else.
+func didYouMean(s string, words []string, otherwise string) string {
+	if near := rules.Nearest(s, words); near != "" {
+		return "did you mean " + near + "?"
+	}
+	return otherwise
 }
 
 // join appends a key to a path, quoted where it is not a word.
@@ -357,7 +425,7 @@ func (v value) list() []value {
 }
 
 // literal returns a single value as it is written, without what {env} and
-// {file} mean elsewhere: names, conditions, enumerations.
+// {file} mean elsewhere: names, conditions, test cases. It may be empty.
 func (v value) literal() string {
 	if !v.is(yaml.ScalarNode, "text") {
 		return ""
@@ -365,10 +433,30 @@ func (v value) literal() string {
 	return v.node.Value
 }
 
-// text returns a string, which {env: NAME} or {file: PATH} may stand for.
+// word returns a single value as it is written, and faults an empty one.
+func (v value) word() string {
+	v.notEmpty()
+	return v.literal()
+}
+
+// text returns a string, which {env: NAME} or {file: PATH} may stand for, and
+// faults an empty one.
 func (v value) text() string {
+	v.notEmpty()
 	s, _ := v.resolve("")
 	return s
+}
+
+// notEmpty faults a string with nothing in it.
+func (v value) notEmpty() {
+	if v.isBlank() {
+		v.fault("missing-value", "the value is empty", "")
+	}
+}
+
+// isBlank reports whether there is a string with nothing in it.
+func (v value) isBlank() bool {
+	return v.isSet() && v.node.Kind == yaml.ScalarNode && v.node.Tag == "!!str" && strings.TrimSpace(v.node.Value) == ""
 }
 
 // template returns a value that may hold ${…}, which {env} and {file} may stand
@@ -399,28 +487,36 @@ func (v value) secret(placeholder string) Secret {
 	if !v.isSet() {
 		return Secret{}
 	}
-	s, ref := v.resolve(placeholder)
-	if !ref && s != "" {
-		for n := range strings.Count(s, "\n") + 2 {
-			v.d.secret[v.node.Line+n] = true
-		}
-		v.warn("secret-in-config", "a secret is written into the configuration", "use {env: NAME} or {file: PATH}")
-	}
+	s := v.credential(placeholder)
 	if s == "" {
 		return Secret{}
+	}
+	if v.node.Kind == yaml.ScalarNode {
+		v.hide()
+		v.warn("secret-in-config", "a secret is written into the configuration", "use {env: NAME} or {file: PATH}")
 	}
 	return NewSecret(s)
 }
 
+// hide keeps the lines of a value out of every diagnostic.
+func (v value) hide() {
+	first, _ := v.d.source.place(v.d.source.start(v.node))
+	last, _ := v.d.source.place(v.d.source.within(v.node, len(v.node.Value)))
+	for n := first; n <= last; n++ {
+		v.d.secret[n] = true
+	}
+}
+
 // credential is text that is part of a credential, though no secret.
 func (v value) credential(placeholder string) string {
+	v.notEmpty()
 	s, _ := v.resolve(placeholder)
 	return s
 }
 
 // resolve returns a string and whether it came from outside the file. A
-// variable or file that is missing is a fault, or under Options.NoSecrets the
-// placeholder, where there is one.
+// variable or file that is missing or empty is a fault, or under
+// Options.NoSecrets the placeholder, where there is one: part of a credential.
 func (v value) resolve(placeholder string) (s string, ref bool) {
 	if !v.isSet() || v.isNull() {
 		return "", false
@@ -434,29 +530,48 @@ func (v value) resolve(placeholder string) (s string, ref bool) {
 	case env.isSet() == file.isSet():
 		v.fault("wrong-type", "this is a mapping, and text is wanted, or {env: NAME} or {file: PATH}", "")
 		return "", true
+	case placeholder != "" && v.d.options.IssuerURL != nil:
+		return placeholder, true // no credential is read
 	case env.isSet():
-		name := env.literal()
+		name := env.word()
 		if s, ok := v.d.options.Getenv(name); ok && s != "" {
+			v.d.variables[name] = s
 			return s, true
 		}
 		if v.d.options.NoSecrets && placeholder != "" {
 			return placeholder, true
 		}
-		env.faultf("unset-variable", "the variable %s is not set", name)
+		if name != "" {
+			env.faultf("unset-variable", "the variable %s is not set", name)
+		}
 	default:
-		data, err := v.d.file(file.literal())
-		if err == nil && len(data) > 0 {
-			return strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r"), true
+		path := file.word()
+		data, err := v.d.file(path)
+		if s := trimNewline(string(data)); err == nil && s != "" {
+			return s, true
 		}
 		if v.d.options.NoSecrets && placeholder != "" {
 			return placeholder, true
 		}
 		if err == nil {
-			err = errors.New("the file is empty")
+			err = errEmptyFile
 		}
-		file.faultf("unreadable-file", "%s", fileError(err))
+		if path != "" {
+			file.faultf("unreadable-file", "%s", fileError(err))
+		}
 	}
+	v.d.unread[v.path] = true
 	return "", true
+}
+
+var errEmptyFile = errors.New("the file is empty")
+
+// trimNewline takes one newline off the end, as editors leave one there.
+func trimNewline(s string) string {
+	if before, ok := strings.CutSuffix(s, "\n"); ok {
+		return strings.TrimSuffix(before, "\r")
+	}
+	return s
 }
 
 // file reads a file that the configuration names, relative to it.
@@ -494,11 +609,7 @@ func (v value) boolean(def bool) bool {
 		v.fault("wrong-type", "this is not true or false", "")
 		return def
 	}
-	b, err := strconv.ParseBool(strings.ToLower(v.node.Value))
-	if err != nil {
-		v.fault("wrong-type", "this is not true or false", "")
-	}
-	return b
+	return strings.EqualFold(v.node.Value, "true")
 }
 
 // integer returns a whole number of at least 0, or def when it is not set.
@@ -507,15 +618,14 @@ func (v value) integer(def int) int {
 		return def
 	}
 	n, err := strconv.ParseUint(v.node.Value, 10, 31)
-	if err != nil {
+	if err != nil || v.node.Tag != "!!int" {
 		v.fault("wrong-type", "this is not a whole number of at least 0", "")
 		return def
 	}
 	return int(n)
 }
 
-// duration returns a duration of whole seconds, more than 0 unless zero is
-// allowed, or def when it is not set.
+// duration returns a duration of whole seconds, or def when it is not set.
 func (v value) duration(def time.Duration) time.Duration {
 	if !v.is(yaml.ScalarNode, "a duration") {
 		return def

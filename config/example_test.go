@@ -21,6 +21,9 @@ func getenv(name string) (string, bool) {
 		"TWILIO_API_KEY_SID":    keySID,
 		"TWILIO_API_KEY_SECRET": keySecret,
 		"REDIS_URL":             "redis://localhost:6379",
+		"EMPTY":                 "",
+		"DOLLAR":                "${claims.sub}",
+		"AUTH_TOKEN":            "0123456789abcdef0123456789abcdef",
 	}
 	v, ok := values[name]
 	return v, ok
@@ -83,5 +86,70 @@ func readFrom(files map[string]string) func(string) ([]byte, error) {
 			return []byte(s), nil
 		}
 		return nil, &os.PathError{Op: "open", Path: path, Err: os.ErrNotExist}
+	}
+}
+
+// TestExampleHasEveryKey asks the loader for the keys it knows, by one in each
+// place that it does not.
+func TestExampleHasEveryKey(t *testing.T) {
+	t.Parallel()
+	example, err := os.ReadFile("../config.example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const asking = `zzzzzzzz: 1
+server: {zzzzzzzz: 1, tls: {zzzzzzzz: 1}}
+accounts: [{zzzzzzzz: 1}]
+tokens: {zzzzzzzz: 1}
+issuers: [{zzzzzzzz: 1}]
+parameters: {a: {zzzzzzzz: 1}}
+limits: {zzzzzzzz: 1}
+audit: {zzzzzzzz: 1}
+store: {zzzzzzzz: 1, redis: {zzzzzzzz: 1}}
+rules: [{zzzzzzzz: 1, grants: {zzzzzzzz: 1, voice: {zzzzzzzz: 1}, video: {zzzzzzzz: 1}, chat: {zzzzzzzz: 1}, sync: {zzzzzzzz: 1}, task_router: {zzzzzzzz: 1}}}]
+tests: [{zzzzzzzz: 1, expect: {zzzzzzzz: 1}}]
+`
+	var places, keys int
+	for line := range strings.SplitSeq(diagnose(t, asking, nil), "\n") {
+		known, ok := strings.CutPrefix(line, "   hint: known here: ")
+		if !ok {
+			continue
+		}
+		places++
+		for key := range strings.SplitSeq(known, ", ") {
+			keys++
+			if !regexp.MustCompile(`(?m)(^|[ {#])` + key + `:( |$)`).Match(example) {
+				t.Errorf("%s is not in the example", key)
+			}
+		}
+	}
+	if places != 20 || keys < 100 {
+		t.Errorf("%d keys in %d places", keys, places)
+	}
+}
+
+// TestExampleExplains wants a sentence above each key that stands on a line of
+// its own for the first time.
+func TestExampleExplains(t *testing.T) {
+	t.Parallel()
+	example, err := os.ReadFile("../config.example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := regexp.MustCompile(`^[ #]*(- )?([a-z_]+):( |$)`)
+	sentence := regexp.MustCompile(`^[ #]*# [A-Z][^#]*\.$`)
+	before, explained := "", map[string]bool{}
+	for line := range strings.Lines(string(example)) {
+		line = strings.TrimSuffix(line, "\n")
+		if m := key.FindStringSubmatch(line); m != nil && !sentence.MatchString(line) {
+			if !explained[m[2]] && !sentence.MatchString(before) {
+				t.Errorf("no sentence above %q", line)
+			}
+			explained[m[2]] = true
+		}
+		before = line
+	}
+	if len(explained) < 70 {
+		t.Errorf("%d keys", len(explained))
 	}
 }

@@ -51,16 +51,18 @@ func TestDiagnostics(t *testing.T) {
 	}
 }
 
-// checkPlaces checks that each diagnostic points into the file.
+// checkPlaces checks that each diagnostic points into the file, where the end
+// of a line counts as a place in it.
 func checkPlaces(t *testing.T, found config.Diagnostics, text string) {
 	t.Helper()
-	lines := strings.Split(text, "\n")
+	text = strings.TrimPrefix(text, "\ufeff")
+	lines := strings.Split(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text), "\n")
 	for _, d := range found {
 		if d.Line < 1 || d.Line > len(lines) || d.Column < 1 || d.Length < 1 || d.ID == "" || d.Message == "" {
 			t.Errorf("no place in the file: %#v", d)
 			continue
 		}
-		if n := len([]rune(lines[d.Line-1])); d.Column > n+1 {
+		if n := len([]rune(lines[d.Line-1])); d.Column > n+1 || d.Length > max(1, n-d.Column+1) {
 			t.Errorf("column %d of a line of %d: %#v", d.Column, n, d)
 		}
 	}
@@ -68,13 +70,19 @@ func checkPlaces(t *testing.T, found config.Diagnostics, text string) {
 
 // FuzzParse looks for a text that crashes the loader or makes it point outside.
 func FuzzParse(f *testing.F) {
-	files, _ := filepath.Glob("testdata/err/*.yaml")
+	files, _ := filepath.Glob("testdata/*/*.*")
 	for _, file := range append(files, "../config.example.yaml") {
 		data, err := os.ReadFile(file)
 		if err != nil {
 			f.Fatal(err)
 		}
 		f.Add(string(data))
+	}
+	for _, text := range []string{plainest, everything, secretsMissing} {
+		f.Add(text)
+	}
+	for _, s := range strictCases() {
+		f.Add(s.text())
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		_, err := config.Parse("config.yaml", []byte(text), config.Options{Getenv: getenv, ReadFile: readFrom(nil)})

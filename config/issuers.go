@@ -56,18 +56,19 @@ func (d *decoder) issuer(v value, server *Server, notYet *Diagnostics) (Issuer, 
 	}
 	is := Issuer{Name: d.name(o.need("name"))}
 	preset := d.provider(o.get("provider"))
-	is.Provider = o.get("provider").literal()
+	is.Provider = preset.name
 	d.issuerURL(&is, o, preset)
 	d.policy(&is.Policy, o, preset)
 	is.Algorithms = d.issuerAlgorithms(o.get("algorithms"), preset)
 	d.keys(&is, o)
 	is.AllowedOrigins = d.origins(o.get("allowed_origins"))
-	if !server.InsecureAnyOrigin {
-		for i, origin := range is.AllowedOrigins {
-			if !slices.Contains(server.AllowedOrigins, origin) {
-				path := fmt.Sprintf("%s.allowed_origins[%d]", v.path, i)
-				d.at(d.nearest(path), Diagnostic{Path: path, ID: "unknown-origin", Message: fmt.Sprintf("server.allowed_origins does not list %q", origin), Hint: "an issuer's origins narrow the server's"})
-			}
+	for i, origin := range is.AllowedOrigins {
+		path := fmt.Sprintf("%s.allowed_origins[%d]", v.path, i)
+		switch {
+		case origin == "*":
+			d.at(d.nearest(path), Diagnostic{Path: path, ID: "any-origin", Message: `"*" narrows nothing`, Hint: "leave allowed_origins out of the issuer"})
+		case !server.InsecureAnyOrigin && !slices.Contains(server.AllowedOrigins, origin):
+			d.at(d.nearest(path), Diagnostic{Path: path, ID: "unknown-origin", Message: fmt.Sprintf("server.allowed_origins does not list %q", origin), Hint: "an issuer's origins narrow the server's"})
 		}
 	}
 	if m := o.get("max_uses"); m.isSet() {
@@ -81,15 +82,13 @@ func (d *decoder) issuer(v value, server *Server, notYet *Diagnostics) (Issuer, 
 		}
 	}
 	is.WaitForKeys = o.get("wait_for_keys").boolean(true)
-	if m := o.get("insecure_identity"); m.isSet() && strings.TrimSpace(m.literal()) == "" {
-		m.fault("missing-value", "insecure_identity says why the identity is safe", "")
-	}
 
-	spec := rules.IssuerSpec{Path: v.path, Name: is.Name, Policy: is.Policy, Identity: o.get("identity").template()}
+	spec := rules.IssuerSpec{Path: v.path, Name: is.Name, Policy: is.Policy, Identity: o.get("identity").template(),
+		Claims: preset.types, Persons: preset.persons(&is), InsecureIdentity: o.get("insecure_identity").text() != ""}
 	if claims, ok := o.get("claims").object(); ok {
 		for _, name := range claims.keys {
 			m := claims.get(name)
-			spec.Claims = append(spec.Claims, rules.ClaimSpec{Path: m.path, Name: name, Type: m.literal()})
+			spec.Claims = append(spec.Claims, rules.ClaimSpec{Path: m.path, Name: name, Type: m.text()})
 		}
 	}
 	for _, item := range o.get("require").list() {
@@ -112,7 +111,7 @@ func (d *decoder) issuerURL(is *Issuer, o object, p preset) {
 	tenants := o.get("tenants")
 	for _, item := range tenants.list() {
 		tenant := item.text()
-		if !tenantShape.MatchString(tenant) {
+		if tenant != "" && !tenantShape.MatchString(tenant) {
 			item.fault("invalid-tenant", fmt.Sprintf("%q is not a tenant's id", tenant), "write the directory's GUID in lower case")
 		}
 		is.Tenants = append(is.Tenants, tenant)
@@ -137,14 +136,14 @@ func (d *decoder) issuerURL(is *Issuer, o object, p preset) {
 
 func (d *decoder) policy(p *rules.Policy, o object, preset preset) {
 	audiences := o.need("audiences")
-	p.Audiences = d.audiences(audiences)
+	p.Audiences = audiences.texts()
 	if audiences.isEmpty() {
 		audiences.fault("missing-value", "there is no audience", "list the client ids of your apps")
 	}
-	p.TrustedAudiences = d.audiences(o.get("trusted_audiences"))
+	p.TrustedAudiences = o.get("trusted_audiences").texts()
 	p.AllowedAZP = p.Audiences
 	if azp := o.get("allowed_azp"); azp.isSet() {
-		p.AllowedAZP = d.audiences(azp)
+		p.AllowedAZP = azp.texts()
 	}
 	p.ClockSkew = o.get("clock_skew").duration(time.Minute)
 	if p.ClockSkew > maxSkew {
@@ -158,17 +157,9 @@ func (d *decoder) policy(p *rules.Policy, o object, preset preset) {
 		}
 	}
 	p.Required, p.Forbidden, p.AccessToken = preset.required, preset.forbidden, preset.accessToken
-}
-
-func (d *decoder) audiences(v value) []string {
-	var out []string
-	for _, item := range v.list() {
-		if item.isEmpty() {
-			item.fault("missing-value", "the audience is empty", "")
-		}
-		out = append(out, item.text())
+	if d.options.IssuerURL == nil {
+		p.TenantClaim = preset.tenantClaim
 	}
-	return out
 }
 
 func (d *decoder) issuerAlgorithms(v value, p preset) []string {
@@ -182,8 +173,9 @@ func (d *decoder) issuerAlgorithms(v value, p preset) []string {
 	}
 	var out []string
 	for _, item := range v.list() {
-		s := item.literal()
+		s := item.text()
 		switch {
+		case s == "": // a fault already
 		case strings.HasPrefix(s, "HS") || strings.EqualFold(s, "none"):
 			item.fault("unsafe-algorithm", fmt.Sprintf("%s is never accepted: anybody who can check such a token can make one", s), "RS256 is what most providers use")
 		case !slices.Contains(algorithms(), s):
@@ -239,19 +231,16 @@ func (d *decoder) provider(v value) preset {
 	if !v.isSet() {
 		return preset{}
 	}
+	name := v.text()
 	presets := presets()
 	names := make([]string, len(presets))
 	for i, p := range presets {
-		if names[i] = p.name; p.name == v.literal() {
+		if names[i] = p.name; p.name == name {
 			return p
 		}
 	}
-	hint := "there are " + strings.Join(names, ", ")
-	if near := rules.Nearest(v.literal(), names); near != "" {
-		hint = "did you mean " + near + "?"
-	}
-	if v.literal() != "" {
-		v.fault("unknown-provider", fmt.Sprintf("%q is not a provider here", v.literal()), hint)
+	if name != "" {
+		v.fault("unknown-provider", fmt.Sprintf("%q is not a provider here", name), didYouMean(name, names, "there are "+strings.Join(names, ", ")))
 	}
 	return preset{}
 }

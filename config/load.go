@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -36,7 +37,7 @@ func Parse(path string, data []byte, o Options) (*Config, error) {
 		d.document(cfg, root)
 	}
 	for i := range d.found {
-		if d.secret[d.found[i].Line] {
+		if d.secret[d.found[i].Line] || secretShape.MatchString(d.found[i].Source) {
 			d.found[i].Source = ""
 		}
 	}
@@ -49,13 +50,22 @@ func Parse(path string, data []byte, o Options) (*Config, error) {
 	return cfg, nil
 }
 
-// hash is over the document and every file it names, each with its length, so
-// that no two configurations have the same text to hash.
+// A line on which a secret is written out, even where the document cannot be
+// read so far.
+var secretShape = regexp.MustCompile(`\b(admin_token|api_key_secret|identity_key)["']?\s*:\s*[^\s{,]`)
+
+// hash is over the document and every file and variable it names, each with its
+// length, so that no two configurations have the same text to hash. The hash is
+// public. A short secret, such as an admin token somebody thought up, cannot be
+// guessed by it, because the random secrets of the API keys are in there too.
 func (d *decoder) hash(data []byte) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%d\n%s", len(data), data)
 	for _, path := range slices.Sorted(maps.Keys(d.read)) {
 		fmt.Fprintf(h, "%d\n%s", len(d.read[path]), d.read[path])
+	}
+	for _, name := range slices.Sorted(maps.Keys(d.variables)) {
+		fmt.Fprintf(h, "%d\n%s", len(d.variables[name]), d.variables[name])
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }
@@ -67,7 +77,7 @@ func (d *decoder) document(cfg *Config, root value) {
 	if !ok {
 		return
 	}
-	if v := o.need("version"); v.isSet() && v.literal() != "1" {
+	if v := o.need("version"); v.isSet() && (v.literal() != "1" || v.node.Tag != "!!int") {
 		v.fault("unknown-version", "this program reads version 1", "write version: 1")
 	}
 	cfg.Server = d.server(o.get("server"), &cfg.NotYet)
@@ -167,10 +177,8 @@ func (d *decoder) parameters(v value) []rules.ParameterSpec {
 		m := o.get(name)
 		p := rules.ParameterSpec{Path: m.path, Name: name}
 		if po, ok := m.object("pattern", "enum", "default"); ok {
-			p.Pattern = po.get("pattern").literal()
-			for _, item := range po.get("enum").list() {
-				p.Enum = append(p.Enum, item.literal())
-			}
+			p.Pattern = po.get("pattern").text()
+			p.Enum = po.get("enum").texts()
 			def := po.get("default")
 			p.Default, p.HasDefault = def.text(), def.isSet()
 		}
@@ -240,7 +248,7 @@ func (d *decoder) audit(v value, parameters []rules.ParameterSpec, notYet *Diagn
 	}
 	a.Key = o.get("key").secret("placeholder")
 	for _, item := range o.get("claims").list() {
-		name := item.literal()
+		name := item.word()
 		if parameter, ok := strings.CutPrefix(name, "request."); ok && !slices.ContainsFunc(parameters, func(p rules.ParameterSpec) bool { return p.Name == parameter }) {
 			item.faultf("unknown-parameter", "no parameter is named %q", parameter)
 		}
@@ -275,13 +283,9 @@ func (d *decoder) oneOf(v value, words ...string) string {
 	if !v.isSet() {
 		return words[0]
 	}
-	s := v.literal()
-	if !slices.Contains(words, s) {
-		hint := "write " + strings.Join(words, " or ")
-		if near := rules.Nearest(s, words); near != "" {
-			hint = "did you mean " + near + "?"
-		}
-		v.fault("unknown-value", fmt.Sprintf("%q has no meaning here", s), hint)
+	s := v.text()
+	if s != "" && !slices.Contains(words, s) {
+		v.fault("unknown-value", fmt.Sprintf("%q has no meaning here", s), didYouMean(s, words, "write "+strings.Join(words, " or ")))
 		return words[0]
 	}
 	return s

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,26 +27,20 @@ func (d *decoder) rules(v value) []rules.RuleSpec {
 }
 
 func (d *decoder) rule(o object) rules.RuleSpec {
-	r := rules.RuleSpec{Path: o.path, Name: o.need("name").literal(), When: rules.Text{Path: join(o.path, "when")}}
+	r := rules.RuleSpec{Path: o.path, Name: o.need("name").word(), When: rules.Text{Path: join(o.path, "when")}}
 	when := o.need("when")
-	if r.When.Source = when.literal(); r.When.Source == "" && !when.isEmpty() {
+	if r.When.Source = when.literal(); r.When.Source == "" && !when.isBlank() {
 		r.When.Source = "false" // its absence is a fault already
 	}
 	r.Issuers = d.ruleIssuers(o.get("issuer"))
-	if deny := o.get("deny"); deny.isSet() {
-		if r.Deny = deny.text(); deny.isEmpty() {
-			deny.fault("missing-value", "deny says why, for the operator", "")
-		}
-	}
+	r.Deny = o.get("deny").text()
 	if ttl := o.get("ttl"); ttl.isSet() {
 		r.TTL = d.ttl(ttl, 0, 24*time.Hour-time.Second)
 	}
 	r.Expires = d.date(o.get("expires"))
 	r.Account = o.get("account").template()
 	r.Identity = o.get("identity").template()
-	if m := o.get("insecure_identity"); m.isSet() && strings.TrimSpace(m.literal()) == "" {
-		m.fault("missing-value", "insecure_identity says why the identity is safe", "")
-	}
+	r.InsecureIdentity = o.get("insecure_identity").text() != ""
 	if grants := o.get("grants"); grants.isSet() {
 		r.Grants = d.grants(grants)
 	}
@@ -58,16 +53,16 @@ func (d *decoder) ruleIssuers(v value) []string {
 		return nil
 	}
 	if v.node.Kind != yaml.SequenceNode {
-		if name := v.literal(); name != "any" && name != "" {
+		if name := v.word(); name != "any" && name != "" {
 			return []string{name}
 		}
 		return nil
 	}
 	names := []string{}
 	for _, item := range v.list() {
-		if name := item.literal(); name == "any" {
+		if name := item.word(); name == "any" {
 			item.fault("any-in-list", "any stands alone", "write issuer: any")
-		} else {
+		} else if name != "" {
 			names = append(names, name)
 		}
 	}
@@ -78,12 +73,9 @@ func (d *decoder) ruleIssuers(v value) []string {
 }
 
 func (d *decoder) date(v value) time.Time {
-	s := v.literal()
-	if s == "" {
-		return time.Time{}
-	}
+	s := v.word()
 	t, err := time.Parse(time.DateOnly, s)
-	if err != nil {
+	if err != nil && s != "" {
 		v.fault("invalid-date", fmt.Sprintf("%q is not a date", s), "write 2027-01-31")
 	}
 	return t
@@ -156,7 +148,7 @@ func (d *decoder) param(v value) any {
 	return v.template().Source
 }
 
-// cases reads tests:, or a file of them.
+// cases reads tests: or a file of them.
 func (d *decoder) cases(v value, specs []rules.IssuerSpec) []rules.Case {
 	var issuers []string
 	for _, spec := range specs {
@@ -168,12 +160,12 @@ func (d *decoder) cases(v value, specs []rules.IssuerSpec) []rules.Case {
 		if !ok {
 			continue
 		}
-		c := rules.Case{Path: item.path, Name: o.need("name").literal(), Claims: rules.Claims{}}
+		c := rules.Case{Path: item.path, Name: o.need("name").word(), Claims: rules.Claims{}}
 		if issuer := o.get("issuer"); issuer.isSet() || len(issuers) != 1 {
 			issuer = o.need("issuer")
-			c.Issuer = issuer.literal()
-			if issuer.isSet() && !slices.Contains(issuers, c.Issuer) {
-				issuer.faultf("unknown-issuer", "no issuer is named %q", c.Issuer)
+			c.Issuer = issuer.word()
+			if c.Issuer != "" && !slices.Contains(issuers, c.Issuer) {
+				issuer.fault("unknown-issuer", fmt.Sprintf("no issuer is named %q", c.Issuer), didYouMean(c.Issuer, issuers, ""))
 			}
 		} else {
 			c.Issuer = issuers[0]
@@ -191,9 +183,10 @@ func (d *decoder) cases(v value, specs []rules.IssuerSpec) []rules.Case {
 		}
 		c.Scope = d.scope(o.get("scope"))
 		if at := o.get("at"); at.isSet() {
+			s := at.word()
 			var err error
-			if c.At, err = time.Parse(time.RFC3339, at.literal()); err != nil {
-				at.fault("invalid-date", fmt.Sprintf("%q is not a time", at.literal()), "write 2026-01-31T12:00:00Z")
+			if c.At, err = time.Parse(time.RFC3339, s); err != nil && s != "" {
+				at.fault("invalid-date", fmt.Sprintf("%q is not a time", s), "write 2026-01-31T12:00:00Z")
 			}
 		}
 		c.Expect = d.expectation(o.need("expect"))
@@ -244,7 +237,7 @@ func (d *decoder) expectation(v value) rules.Expectation {
 		}
 	}
 	if m := o.get("refused"); m.isSet() {
-		e.Refused = rules.Reason(m.literal())
+		e.Refused = rules.Reason(m.word())
 		if len(o.keys) > 1 {
 			m.fault("refused-and-granted", "what is refused gets nothing to expect", "")
 		}
@@ -279,19 +272,20 @@ func (v value) plain() any {
 		return nil
 	case "!!bool":
 		return v.boolean(false)
-	case "!!int":
-		if n, err := strconv.ParseInt(s, 10, 64); err == nil && (s == "0" || s == "-0" || strings.TrimLeft(s, "-")[0] != '0') {
+	case "!!int", "!!float":
+		if n, err := strconv.ParseInt(s, 10, 64); err == nil && jsonNumber.MatchString(s) {
 			return n
 		}
-		v.fault("not-json", fmt.Sprintf("%s is not a number as JSON writes it", s), "put text in quotes")
-	case "!!float":
-		if f, err := strconv.ParseFloat(s, 64); err == nil && !strings.ContainsAny(s, "xXpP_nN") && f-f == 0 {
+		if f, err := strconv.ParseFloat(s, 64); err == nil && jsonNumber.MatchString(s) {
 			return f
 		}
 		v.fault("not-json", fmt.Sprintf("%s is not a number as JSON writes it", s), "put text in quotes")
 	}
 	return s
 }
+
+// A number as JSON writes it (RFC 8259 §6).
+var jsonNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
 
 // runCases runs the tests; a configuration whose tests fail does not load.
 func (d *decoder) runCases(set *rules.Set, cases []rules.Case) {

@@ -22,7 +22,7 @@ func (d *decoder) server(v value, notYet *Diagnostics) Server {
 		s.Listen = d.address(m)
 	}
 	if m := o.get("admin_listen"); m.isSet() {
-		if s.AdminListen = ""; m.text() != "" {
+		if s.AdminListen = ""; !m.isBlank() {
 			s.AdminListen = d.address(m)
 		}
 	}
@@ -43,10 +43,11 @@ func (d *decoder) server(v value, notYet *Diagnostics) Server {
 		o.get("insecure_any_origin").warn("insecure", "every page on the web may ask for tokens", "list the origins")
 	}
 	for _, item := range o.get("trusted_proxies").list() {
-		if prefix, ok := parsePrefix(item.text()); ok {
+		text := item.text()
+		if prefix, ok := parsePrefix(text); ok {
 			s.TrustedProxies = append(s.TrustedProxies, prefix)
-		} else {
-			item.fault("invalid-address", fmt.Sprintf("%q is not an IP address or a range of them", item.text()), "write 10.0.0.0/8")
+		} else if text != "" {
+			item.fault("invalid-address", fmt.Sprintf("%q is not an IP address or a range of them", text), "write 10.0.0.0/8")
 		}
 	}
 	s.TLS = d.tls(o.get("tls"))
@@ -104,7 +105,7 @@ func (d *decoder) origins(v value) []string {
 	for _, item := range v.list() {
 		s := item.text()
 		switch {
-		case s == "" && !item.isEmpty(): // a fault already
+		case s == "": // a fault already
 		case s == "null":
 			item.fault("invalid-origin", "null is the origin of every sandboxed page", "name the origin itself")
 		case s == "*":
@@ -151,7 +152,7 @@ var (
 
 // name reads the name of an account or an issuer.
 func (d *decoder) name(v value) string {
-	s := v.literal()
+	s := v.word()
 	if s != "" && !nameShape.MatchString(s) {
 		v.fault("invalid-name", fmt.Sprintf("%q is no name here", s), "use lower-case letters, digits and -, a letter first")
 	}
@@ -174,15 +175,12 @@ func (d *decoder) accounts(v value) []Account {
 			APIKeySecret: o.need("api_key_secret").secret("placeholder"),
 			Region:       d.oneOf(o.get("region"), "us1", "ie1", "au1"),
 		}
-		if seen[a.Name] {
+		if seen[a.Name] && a.Name != "" {
 			name.faultf("duplicate-name", "another account is named %q", a.Name)
 		}
 		seen[a.Name] = true
 		secret := o.get("api_key_secret")
-		switch s := a.APIKeySecret.Reveal(); {
-		case secret.isEmpty():
-			secret.fault("missing-value", "the secret is empty", "")
-		case authTokenShape.MatchString(s):
+		if authTokenShape.MatchString(a.APIKeySecret.Reveal()) {
 			secret.fault("auth-token", "this looks like an account's Auth Token, and an API key's secret is wanted",
 				"create an API key in the Twilio console; its secret has upper-case letters too")
 		}

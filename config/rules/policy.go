@@ -20,6 +20,7 @@ type Policy struct {
 	ClockSkew        time.Duration
 	MaxTokenAge      time.Duration // of now − iat; 0: unlimited
 	MaxLifetime      time.Duration // of exp − iat
+	TenantClaim      string        // holds what iss has as a part of its path; "" for none
 	Required         []ClaimRule   // by the provider's preset
 	Forbidden        []ClaimRule
 	// AccessToken says that the provider's access token stands for an ID
@@ -69,7 +70,10 @@ func (s *Set) CheckClaims(issuer string, claims Claims, now time.Time) (client s
 	if err := is.checkClaimNames(claims["_claim_names"]); err != nil {
 		return "", err
 	}
-	return client, p.checkRules(claims)
+	if err := p.checkRules(claims); err != nil {
+		return "", err
+	}
+	return client, p.checkTenant(claims)
 }
 
 // checkSubject demands sub as OpenID Connect Core 1.0 §2 has it: at most 255
@@ -228,6 +232,19 @@ func (p *Policy) checkRules(claims Claims) error {
 		if r.applies(claims) {
 			return r.refuse("has what a token of this provider must not have: " + strings.Join(r.Path, "."))
 		}
+	}
+	return nil
+}
+
+// checkTenant refuses a token that names another tenant than its issuer's.
+func (p *Policy) checkTenant(claims Claims) error {
+	if p.TenantClaim == "" {
+		return nil
+	}
+	iss, _ := claims["iss"].(string)
+	tenant, _ := claims[p.TenantClaim].(string)
+	if tenant == "" || !slices.Contains(strings.Split(iss, "/"), tenant) {
+		return Refuse(RequirementFailed, "%s is not the tenant of iss", p.TenantClaim)
 	}
 	return nil
 }

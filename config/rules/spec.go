@@ -38,6 +38,17 @@ type IssuerSpec struct {
 	Claims   []ClaimSpec // types beyond those of standard claims
 	Require  []Text      // conditions
 	Identity Text        // a value; zero where every rule with grants sets its own
+	// Persons are sets of claims of which each alone tells one person of the
+	// issuer from another; nil stands for sub.
+	Persons          [][]string
+	InsecureIdentity bool // Identity need not be proven one-to-one
+}
+
+func (is *IssuerSpec) persons() [][]string {
+	if is.Persons == nil {
+		return [][]string{{"sub"}}
+	}
+	return is.Persons
 }
 
 // A ClaimSpec declares a claim's type: string, int, double, bool or
@@ -77,6 +88,8 @@ type RuleSpec struct {
 	Account  Text
 	Identity Text
 	Grants   []GrantSpec
+	// InsecureIdentity says that Identity need not be proven one-to-one.
+	InsecureIdentity bool
 }
 
 // A GrantSpec is one kind of grant as written in a rule.
