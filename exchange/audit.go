@@ -48,8 +48,9 @@ type audit struct {
 	configHash string
 	key        []byte
 
-	mu  sync.Mutex
-	out io.Writer
+	mu   sync.Mutex
+	out  io.Writer
+	torn bool // the last line was not written to its end
 }
 
 // newAudit returns an audit that writes to out. Without a configured key,
@@ -139,7 +140,13 @@ func (a *audit) write(rec *record) error {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if _, err := a.out.Write(append(line, '\n')); err != nil {
+	line = append(line, '\n')
+	if a.torn { // or this one would be part of it
+		line = append([]byte{'\n'}, line...)
+	}
+	n, err := a.out.Write(line)
+	a.torn = err != nil && (a.torn || n > 0)
+	if err != nil {
 		return fmt.Errorf("writing the audit record: %w", err)
 	}
 	return nil

@@ -64,6 +64,9 @@ func (d *Decoded) checkTwilio(now time.Time) {
 	if len(grants) < 2 {
 		d.problem("grants grants nothing (Twilio error 20106)")
 	}
+	if d.Claims["exp"] == nil {
+		d.problem("exp is missing (Twilio error 20104)")
+	}
 	if exp, ok := seconds(d.Claims["exp"]); ok && exp.Sub(now) > 24*time.Hour {
 		d.problem("exp is more than 24 hours away (Twilio error 20157)")
 	}

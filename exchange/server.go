@@ -34,8 +34,9 @@ const (
 func (s *Service) Handler() http.Handler {
 	e := s.newEcho()
 	e.Use(noStore, cors(&s.cfg.Server))
-	e.Any("/token", s.token)
-	e.OPTIONS("/token", preflight(&s.cfg.Server)) // in place of what Any said
+	e.POST("/token", s.token)
+	e.OPTIONS("/token", preflight(&s.cfg.Server))
+	e.RouteNotFound("/token", s.token) // every other method, known to echo or not
 	e.Match(get, "/healthz", alive)
 	e.Match(get, "/readyz", s.readyz)
 	if s.cfg.Server.PublicURL != "" {
@@ -62,9 +63,9 @@ func (s *Service) newEcho() *echo.Echo {
 	e.IPExtractor = clientAddress(s.cfg.Server.TrustedProxies)
 	e.HTTPErrorHandler = s.answerError
 	e.Use(traced, middleware.RecoverWithConfig(middleware.RecoverConfig{
-		DisablePrintStack: true,
-		LogErrorFunc: func(_ echo.Context, err error, stack []byte) error {
-			s.log.Error("panic", "error", err, "stack", string(stack))
+		DisableStackAll: true, // of the other goroutines
+		LogErrorFunc: func(c echo.Context, err error, stack []byte) error {
+			s.log.Error("panic", "error", err, "stack", string(stack), "trace_id", contextTraceID(c))
 			return errors.New("panic")
 		},
 	}))
@@ -74,26 +75,36 @@ func (s *Service) newEcho() *echo.Echo {
 // token answers POST /token. What is wrong is answered in a fixed order, so
 // that a request with several faults has one answer.
 func (s *Service) token(c echo.Context) error {
-	r := c.Request()
-	mediaType, body, err := readBody(c.Response(), r)
+	req, err := s.readRequest(c)
 	if err != nil {
+		s.logEarly(&Request{Address: c.RealIP(), TraceID: contextTraceID(c)}, err)
 		return err
 	}
-	if err := checkOrigin(&s.cfg.Server, r); err != nil {
-		return err
-	}
-	req, err := parseRequest(r, mediaType, body)
-	if err != nil {
-		return err
-	}
-	req.Origin = requestOrigin(r)
-	req.Address = c.RealIP()
-	req.TraceID = contextTraceID(c)
-	answer, err := s.Exchange(r.Context(), req)
+	answer, err := s.Exchange(c.Request().Context(), req)
 	if err != nil {
 		return err
 	}
 	return c.JSON(http.StatusOK, answer)
+}
+
+// readRequest reads a request to /token up to its token.
+func (s *Service) readRequest(c echo.Context) (*Request, error) {
+	r := c.Request()
+	mediaType, body, err := readBody(c.Response(), r)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkOrigin(&s.cfg.Server, r); err != nil {
+		return nil, err
+	}
+	req, err := parseRequest(r, mediaType, body)
+	if err != nil {
+		return nil, err
+	}
+	req.Origin = requestOrigin(r)
+	req.Address = c.RealIP()
+	req.TraceID = contextTraceID(c)
+	return req, nil
 }
 
 func checkOrigin(server *config.Server, r *http.Request) error {
@@ -220,8 +231,9 @@ func alive(c echo.Context) error {
 }
 
 // Serve serves public and, unless it is nil, admin until ctx ends, and then
-// finishes what is in flight. It closes both listeners.
+// finishes what is in flight. It closes both listeners, and s.
 func (s *Service) Serve(ctx context.Context, public, admin net.Listener) error {
+	defer s.Close()
 	keys, stopKeys := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopKeys()
 	s.Start(keys)
@@ -235,6 +247,9 @@ func (s *Service) Serve(ctx context.Context, public, admin net.Listener) error {
 	if s.cfg.Server.TLS != nil {
 		tlsConfig, err := newTLSConfig(s.cfg.Server.TLS, s.now, s.log)
 		if err != nil {
+			for _, l := range listeners {
+				l.Close()
+			}
 			return err
 		}
 		servers[0].TLSConfig = tlsConfig
@@ -244,9 +259,11 @@ func (s *Service) Serve(ctx context.Context, public, admin net.Listener) error {
 		go func() { failed <- serve(server, listeners[i]) }()
 	}
 
+	serving := len(servers)
 	var err error
 	select {
 	case err = <-failed:
+		serving--
 	case <-ctx.Done():
 	}
 	s.ready.stop()
@@ -256,6 +273,9 @@ func (s *Service) Serve(ctx context.Context, public, admin net.Listener) error {
 		if shutdown := server.Shutdown(drain); shutdown != nil && err == nil {
 			err = fmt.Errorf("draining: %w", shutdown)
 		}
+	}
+	for range serving { // its listener is closed once serve has returned
+		<-failed
 	}
 	return err
 }

@@ -22,6 +22,7 @@ type Options struct {
 	Audit     io.Writer         // one JSON line per exchange; nil: discarded
 	Rand      io.Reader         // for token ids; nil: crypto/rand
 	Transport http.RoundTripper // fetches keys; nil: one with limits
+	Shadow    *config.Config    // decides every exchange too, for the log alone; nil: none
 }
 
 // A Service exchanges ID tokens for Twilio access tokens.
@@ -33,10 +34,12 @@ type Service struct {
 	minter   *accesstoken.Minter
 	audit    *audit
 	early    *throttle // log lines about tokens that did not verify
+	shadow   *shadow   // nil: none
 	ready    readiness
 }
 
 // New returns a Service for cfg. It does no I/O: Start, or Serve, fetches keys.
+// With a Shadow, Close ends it.
 func New(cfg *config.Config, o Options) (*Service, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -62,8 +65,13 @@ func New(cfg *config.Config, o Options) (*Service, error) {
 		minter:   accesstoken.New(accesstoken.Options{Accounts: cfg.Accounts, Now: o.Now, Rand: o.Rand}),
 		audit:    newAudit(cfg, o.Audit),
 		early:    &throttle{now: o.Now, perSecond: 10},
+		shadow:   newShadow(o.Shadow, o.Log, o.Now()),
 	}, nil
 }
+
+// Close waits until the Shadow has seen every exchange that it took, and logs
+// what became of them. Exchanges go on without it.
+func (s *Service) Close() { s.shadow.close() }
 
 // Start keeps every issuer's keys fresh until ctx ends. It does not wait for
 // them.
@@ -75,6 +83,7 @@ func (s *Service) Start(ctx context.Context) { s.verifier.Start(ctx) }
 func (s *Service) Exchange(ctx context.Context, r *Request) (*Answer, error) {
 	parameters, err := s.cfg.Rules.Parameters(r.Parameters)
 	if err != nil {
+		s.logEarly(r, err)
 		return nil, err
 	}
 	token, err := s.verifier.Verify(ctx, r.SubjectToken)
@@ -83,6 +92,13 @@ func (s *Service) Exchange(ctx context.Context, r *Request) (*Answer, error) {
 		return nil, err
 	}
 	rec := s.audit.newRecord(s.now(), r, token, parameters)
+	defer func() {
+		if p := recover(); p != nil { // the line is owed whatever happens
+			rec.refused(rules.Refuse(rules.Internal, "panic"))
+			s.audit.write(rec) // the panic says more than that this failed, too
+			panic(p)
+		}
+	}()
 	answer, err := s.grant(r, token, parameters, rec)
 	if err != nil {
 		rec.refused(err)
@@ -96,10 +112,9 @@ func (s *Service) Exchange(ctx context.Context, r *Request) (*Answer, error) {
 
 // grant decides and mints for a verified token, and notes both in rec.
 func (s *Service) grant(r *Request, token *idtoken.Token, parameters map[string]string, rec *record) (*Answer, error) {
-	if !s.originAllowed(token.Issuer(), r.Origin) {
-		return nil, rules.Refuse(rules.OriginNotAllowed, "the issuer does not list this origin")
-	}
-	approval, err := accesstoken.Approve(token, s.cfg.Rules, accesstoken.Request{Parameters: parameters, Scope: r.Scope}, s.now())
+	now := s.now()
+	approval, err := s.approve(r, token, parameters, now)
+	s.shadow.offer(r, token, now, approval, err)
 	if err != nil {
 		return nil, err
 	}
@@ -112,15 +127,24 @@ func (s *Service) grant(r *Request, token *idtoken.Token, parameters map[string]
 	return newAnswer(r.RequestedTokenType, approval.Decision(), minted), nil
 }
 
-// originAllowed reports whether an issuer that narrows the server's origins
-// lists this one. Programs that are no browser send none.
-func (s *Service) originAllowed(issuer, origin string) bool {
-	allowed := s.cfg.Issuer(issuer).AllowedOrigins
-	return origin == "" || allowed == nil || slices.Contains(allowed, origin)
+// approve decides for a verified token that comes from an origin its issuer
+// allows.
+func (s *Service) approve(r *Request, token *idtoken.Token, parameters map[string]string, now time.Time) (*accesstoken.Approval, error) {
+	if !originAllowed(s.cfg.Issuer(token.Issuer()), r.Origin) {
+		return nil, rules.Refuse(rules.OriginNotAllowed, "the issuer does not list this origin")
+	}
+	return accesstoken.Approve(token, s.cfg.Rules, accesstoken.Request{Parameters: parameters, Scope: r.Scope}, now)
 }
 
-// logEarly says that a token did not verify, at most ten times a second: who
-// is not signed in can neither fill the disk nor hide in the noise.
+// originAllowed reports whether an issuer that narrows the server's origins
+// lists this one. Programs that are no browser send none.
+func originAllowed(issuer *config.Issuer, origin string) bool {
+	return origin == "" || issuer.AllowedOrigins == nil || slices.Contains(issuer.AllowedOrigins, origin)
+}
+
+// logEarly says why a request was refused before its token was verified, at
+// most ten times a second: who is not signed in can neither fill the disk nor
+// hide in the noise.
 func (s *Service) logEarly(r *Request, err error) {
 	ok, suppressed := s.early.allow()
 	if !ok {
@@ -130,6 +154,6 @@ func (s *Service) logEarly(r *Request, err error) {
 	if rejection := (*idtoken.Rejection)(nil); errors.As(err, &rejection) {
 		refused = *rejection
 	}
-	s.log.Info("token refused", "reason", rules.ReasonOf(err), "detail", err.Error(), "issuer", refused.Issuer, "kid", refused.KeyID,
+	s.log.Info("refused", "reason", rules.ReasonOf(err), "detail", err.Error(), "issuer", refused.Issuer, "kid", refused.KeyID,
 		"address", r.Address, "trace_id", r.TraceID, "suppressed", suppressed)
 }

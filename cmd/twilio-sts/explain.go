@@ -4,9 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -28,15 +32,21 @@ func (p *program) explainCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "explain --config FILE (--token FILE | --claims FILE)",
 		Short: "Show what somebody gets, and why",
-		Long: `Run an exchange up to the minting and show each step: the requirements, every
-rule in order with its verdict, which rule set what and to whom others lost, and
-the outcome. It is recorded by the evaluator that serves exchanges.
+		Long: `Run an exchange up to the minting and show each step: the checks, every rule in
+order with its verdict and, where it did not match, that of each part of its
+condition between &&, which rule set what and to whom others lost, the outcome,
+and, where no rule grants anything, the one that came closest. It is recorded by
+the evaluator that serves exchanges.
+
+  ✓ it holds   ✗ it does not   ? it cannot be decided   · it was not evaluated
 
 Claims are a JSON object; what a test case may leave out may be left out. A token
-is verified with the issuer's keys. Claims' values are not shown unless asked for.
-The exit code is 1 when the person is refused.`,
+is verified with the issuer's keys. Values of claims and parameters are not shown
+unless asked for, and then with each part that reads them. The exit code is 1 when
+the person is refused.`,
 		Example: `  echo '{"sub": "a1", "groups": ["support"]}' | twilio-sts explain --claims -
-  twilio-sts explain --token token.txt --unverified --param room=lobby`,
+  twilio-sts explain --claims claims.json --param room=lobby --show-values
+  twilio-sts explain --token token.txt --unverified`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd.Context(), p) },
 	}
@@ -47,7 +57,7 @@ The exit code is 1 when the person is refused.`,
 	cmd.Flags().StringArrayVar(&c.params, "param", nil, "a request parameter, `NAME=VALUE`; may be repeated")
 	cmd.Flags().StringVar(&c.scope, "scope", "", "the kinds of grant asked for")
 	cmd.Flags().BoolVar(&c.unverified, "unverified", false, "go on with a token that does not verify")
-	cmd.Flags().BoolVar(&c.showValues, "show-values", false, "show the values of claims")
+	cmd.Flags().BoolVar(&c.showValues, "show-values", false, "show the values of claims and parameters")
 	cmd.Flags().BoolVar(&c.json, "json", false, "print as JSON")
 	cmd.Flags().BoolVar(&c.noSecrets, "no-secrets", false, "do without the secrets that are missing")
 	return cmd
@@ -70,10 +80,14 @@ func (c *explainCommand) run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
+	e := c.explained(cfg, r, x, p.now())
 	if c.json {
-		err = p.printJSON(c.document(x))
+		err = p.printJSON(e)
 	} else {
-		c.print(p, x)
+		e.print(p.stdout, c.showValues)
+	}
+	if x.Verified != nil && !c.unverified && rules.ReasonOf(x.Verified) != rules.MalformedToken {
+		fmt.Fprintln(p.stderr, "twilio-sts: hint: --unverified goes on with this token all the same")
 	}
 	if err == nil && x.Refusal != nil {
 		err = errProblems
@@ -117,17 +131,93 @@ func verification(x *exchange.Explanation) string {
 	return "the token does not verify: " + x.Verified.Error()
 }
 
-// claimValues returns the claims, their values only where they may be shown.
-func (c *explainCommand) claimValues(claims rules.Claims) map[string]any {
-	out := make(map[string]any, len(claims))
-	for name, value := range claims {
-		if c.showValues {
-			out[name] = value
-		} else {
-			out[name] = "(" + kindOf(value) + ")"
+// An explained is an explanation as it is shown. Values of claims and parameters
+// are in Claims and Request alone, and only where they may be shown; otherwise
+// their kinds are, such as "(string)".
+type explained struct {
+	Verification string         `json:"verification"`
+	Issuer       string         `json:"issuer"`
+	Client       string         `json:"client"`
+	Claims       map[string]any `json:"claims"`
+	Request      map[string]any `json:"request"` // parameters, with those that have a default
+	Checks       []check        `json:"checks"`
+	Require      []rules.Step   `json:"require"`
+	Rules        []rules.Step   `json:"rules"`
+
+	Refused rules.Reason `json:"refused,omitempty"`
+	Detail  string       `json:"detail,omitempty"`
+	Closest *closest     `json:"closest,omitempty"`
+
+	Identity    string        `json:"identity,omitempty"`
+	Account     string        `json:"account,omitempty"`
+	TTL         string        `json:"ttl,omitempty"`
+	Grants      *rules.Grants `json:"grants,omitempty"`
+	Contributed []string      `json:"contributed,omitempty"` // rules
+}
+
+// A check is one that comes before the rules and the requirements.
+type check struct {
+	Name    string        `json:"name"`
+	Verdict rules.Verdict `json:"verdict"`
+	Why     string        `json:"why,omitempty"`
+}
+
+// A closest is the rule that came closest to granting something to somebody to
+// whom none did.
+type closest struct {
+	Name    string           `json:"name"`
+	Path    string           `json:"path"`
+	Sets    []string         `json:"sets"`
+	Expired bool             `json:"expired,omitempty"`
+	Missing []rules.Conjunct `json:"missing,omitempty"`
+}
+
+func (c *explainCommand) explained(cfg *config.Config, r exchange.ExplainRequest, x *exchange.Explanation, now time.Time) *explained {
+	e := &explained{
+		Verification: verification(x), Issuer: x.Issuer, Client: x.Client,
+		Claims: map[string]any{}, Request: map[string]any{}, Checks: []check{},
+		Require: append([]rules.Step{}, x.Trace.Require...), Rules: append([]rules.Step{}, x.Trace.Rules...),
+	}
+	for name, value := range x.Claims {
+		e.Claims[name] = c.shown(value)
+	}
+	if x.Issuer != "" {
+		_, err := cfg.Rules.CheckClaims(x.Issuer, x.Claims, now)
+		e.check("policy of issuer "+x.Issuer, err)
+		request, err := cfg.Rules.Parameters(r.Params)
+		if len(r.Params) > 0 {
+			e.check("parameters", err)
+		}
+		for name, value := range request {
+			e.Request[name] = c.shown(value)
 		}
 	}
-	return out
+	if x.Refusal != nil {
+		e.Refused, e.Detail = rules.ReasonOf(x.Refusal), x.Refusal.Error()
+		if e.Refused == rules.NoRule {
+			e.Closest = newClosest(x.Trace.Closest())
+		}
+		return e
+	}
+	d := x.Decision
+	e.Identity, e.Account, e.TTL, e.Grants, e.Contributed = d.Identity, d.Account, d.TTL.String(), &d.Grants, d.Rules
+	return e
+}
+
+func (e *explained) check(name string, err error) {
+	if err != nil {
+		e.Checks = append(e.Checks, check{name, rules.NotMatched, err.Error()})
+		return
+	}
+	e.Checks = append(e.Checks, check{name, rules.Matched, ""})
+}
+
+// shown is a value, or its kind where it may not be shown.
+func (c *explainCommand) shown(value any) any {
+	if c.showValues {
+		return value
+	}
+	return "(" + kindOf(value) + ")"
 }
 
 func kindOf(value any) string {
@@ -150,65 +240,173 @@ func kindOf(value any) string {
 	return "number that is too large"
 }
 
-func (c *explainCommand) document(x *exchange.Explanation) map[string]any {
-	doc := map[string]any{
-		"verification": verification(x), "issuer": x.Issuer, "client": x.Client, "claims": c.claimValues(x.Claims),
-		"require": x.Trace.Require, "rules": x.Trace.Rules,
+func newClosest(s *rules.Step) *closest {
+	if s == nil {
+		return nil
 	}
-	if x.Refusal != nil {
-		doc["refused"], doc["detail"] = rules.ReasonOf(x.Refusal), x.Refusal.Error()
-		return doc
+	c := &closest{Name: s.Name, Path: s.Path, Sets: s.Sets, Expired: s.Verdict == rules.Expired}
+	for _, conjunct := range s.Conjuncts {
+		if conjunct.Verdict != rules.Matched {
+			c.Missing = append(c.Missing, conjunct)
+		}
 	}
-	d := x.Decision
-	doc["identity"], doc["account"], doc["ttl"], doc["grants"], doc["contributed"] = d.Identity, d.Account, d.TTL.String(), d.Grants, d.Rules
-	return doc
+	return c
 }
 
-func (c *explainCommand) print(p *program, x *exchange.Explanation) {
-	line := func(format string, args ...any) { fmt.Fprintf(p.stdout, format+"\n", args...) }
-	line("%s", verification(x))
-	if x.Issuer != "" {
-		line("issuer %s, client %s", x.Issuer, orNone(x.Client))
-		values := c.claimValues(x.Claims)
-		for _, name := range slices.Sorted(maps.Keys(values)) {
-			value, err := json.Marshal(values[name])
-			if err != nil || !c.showValues {
-				value = []byte(fmt.Sprint(values[name]))
-			}
-			line("  %s %s", name, value)
+// An explainPrinter prints what a person reads.
+type explainPrinter struct {
+	*explained
+	w      io.Writer
+	values bool
+}
+
+func (e *explained) print(w io.Writer, values bool) {
+	p := &explainPrinter{e, w, values}
+	p.line("%s", e.Verification)
+	if e.Issuer != "" {
+		p.line("issuer %s, client %s", e.Issuer, orNone(e.Client))
+		for _, name := range slices.Sorted(maps.Keys(e.Claims)) {
+			p.line("  %s %s", printable(name), p.value(e.Claims[name]))
+		}
+		for _, name := range slices.Sorted(maps.Keys(e.Request)) {
+			p.line("  request.%s %s", name, p.value(e.Request[name]))
 		}
 	}
-	if len(x.Trace.Require) > 0 {
-		line("\nrequirements")
-		for _, step := range x.Trace.Require {
-			line("  %s %s%s", mark(step.Verdict), step.Path, because(step))
+	if len(e.Checks)+len(e.Require) > 0 {
+		p.line("\nchecks")
+	}
+	for _, c := range e.Checks {
+		p.line("  %s %s%s", mark(c.Verdict), c.Name, dash(c.Why))
+	}
+	for _, step := range e.Require {
+		p.step(step.Path, &step)
+	}
+	if len(e.Rules) > 0 {
+		p.line("\nrules")
+	}
+	for _, step := range e.Rules {
+		name := step.Name
+		if step.Deny {
+			name += " (deny)"
+		}
+		p.step(name, &step)
+		if len(step.Wins) > 0 {
+			p.line("      sets %s", strings.Join(step.Wins, ", "))
+		}
+		for _, lost := range step.Loses {
+			p.line("      %s is set by %s before it", lost.Output, lost.To)
 		}
 	}
-	if len(x.Trace.Rules) > 0 {
-		line("\nrules")
-		for _, step := range x.Trace.Rules {
-			kind := ""
-			if step.Deny {
-				kind = " (deny)"
-			}
-			line("  %s %s%s%s", mark(step.Verdict), step.Name, kind, because(step))
-			if len(step.Wins) > 0 {
-				line("      sets %s", strings.Join(step.Wins, ", "))
-			}
-			for _, lost := range step.Loses {
-				line("      %s is set by %s before it", lost.Output, lost.To)
-			}
-		}
+	p.outcome()
+}
+
+// step prints a condition: on one line where it holds, and else with each of
+// its conjuncts.
+func (p *explainPrinter) step(name string, s *rules.Step) {
+	why := s.Why
+	switch {
+	case s.Verdict == rules.Expired, s.Verdict == rules.NotReached:
+		why = string(s.Verdict)
+	case s.Verdict != rules.Matched && len(s.Conjuncts) > 0:
+		why = "" // its conjuncts say so
 	}
-	if x.Refusal != nil {
-		line("\nrefused: %s", x.Refusal)
+	p.line("  %s %s%s", mark(s.Verdict), name, dash(why))
+	if !p.values && (s.Verdict == rules.Matched || s.Verdict == rules.Expired) {
 		return
 	}
-	line("\ngranted\n  identity  %s\n  account   %s\n  ttl       %s", x.Decision.Identity, x.Decision.Account, x.Decision.TTL)
-	grants, err := json.MarshalIndent(x.Decision.Grants, "  ", "  ")
-	if err == nil {
-		line("  grants    %s", grants)
+	for _, c := range s.Conjuncts {
+		p.line("      %s %s%s", mark(c.Verdict), c.Text, reason(c))
+		for _, read := range c.Reads {
+			p.read(read)
+		}
 	}
+}
+
+// read prints what a conjunct read.
+func (p *explainPrinter) read(r rules.Read) {
+	if !p.values {
+		return
+	}
+	object, values := "claims", p.Claims
+	if r.Kind == "parameter" {
+		object, values = "request", p.Request
+	}
+	name := object + "." + r.Name
+	if !identifier.MatchString(r.Name) {
+		name = fmt.Sprintf("%s['%s']", object, r.Name)
+	}
+	if value := values[r.Name]; value != nil {
+		p.line("          %s is %s", name, p.value(value))
+	} else {
+		p.line("          %s is absent", name)
+	}
+}
+
+var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// printable is a claim's name, quoted where it could be taken for more than one
+// by a terminal: a token that does not verify may name anything.
+func printable(name string) string {
+	if quoted := strconv.Quote(name); quoted != `"`+name+`"` {
+		return quoted
+	}
+	return name
+}
+
+// value is a value as JSON, or its kind.
+func (p *explainPrinter) value(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil || !p.values {
+		return fmt.Sprint(v)
+	}
+	return string(text)
+}
+
+func (p *explainPrinter) outcome() {
+	if p.Refused == "" {
+		p.line("\ngranted\n  identity  %s\n  account   %s\n  ttl       %s", p.Identity, p.Account, p.TTL)
+		grants, err := json.MarshalIndent(p.Grants, "  ", "  ")
+		if err == nil {
+			p.line("  grants    %s", grants)
+		}
+		return
+	}
+	p.line("\nrefused: %s", p.Detail)
+	if p.Closest == nil {
+		return
+	}
+	p.line("closest is %s, which sets %s, but:", p.Closest.Name, strings.Join(p.Closest.Sets, ", "))
+	if p.Closest.Expired {
+		p.line("  %s it has expired", mark(rules.NotMatched))
+	}
+	for _, c := range p.Closest.Missing {
+		p.line("  %s %s%s", mark(c.Verdict), cut(c.Text), reason(c))
+	}
+}
+
+func (p *explainPrinter) line(format string, args ...any) { fmt.Fprintf(p.w, format+"\n", args...) }
+
+// cut shortens what was printed in full before.
+func cut(text string) string {
+	if r := []rune(text); len(r) > 60 {
+		return string(r[:59]) + "…"
+	}
+	return text
+}
+
+// reason tells why a conjunct is neither true nor false.
+func reason(c rules.Conjunct) string {
+	if c.Why == "" {
+		return ""
+	}
+	return fmt.Sprintf(" — %s: %s", c.Verdict, c.Why)
+}
+
+func dash(why string) string {
+	if why == "" {
+		return ""
+	}
+	return " — " + why
 }
 
 func orNone(s string) string {
@@ -224,20 +422,8 @@ func mark(v rules.Verdict) string {
 		return "✓"
 	case rules.NotMatched:
 		return "✗"
-	case rules.Undecided:
+	case rules.Undecided, rules.Unknown:
 		return "?"
 	}
 	return "·"
-}
-
-func because(s rules.Step) string {
-	switch {
-	case s.Verdict == rules.Matched && s.Why != "":
-		return " — " + s.Why
-	case s.Verdict == rules.Matched || s.Verdict == rules.NotMatched:
-		return ""
-	case s.Why != "":
-		return " — " + string(s.Verdict) + ": " + s.Why
-	}
-	return " — " + string(s.Verdict)
 }

@@ -12,7 +12,7 @@ import (
 )
 
 func (p *program) serveCommand() *cobra.Command {
-	var path string
+	var path, shadow string
 	cmd := &cobra.Command{
 		Use:   "serve --config FILE",
 		Short: "Run the token service",
@@ -20,18 +20,29 @@ func (p *program) serveCommand() *cobra.Command {
 
 Audit lines go to standard output, events to standard error, both as JSON.
 A configuration with faults, or one that asks for what this version does not
-do yet, does not start: see twilio-sts check.`,
-		Example: `  twilio-sts serve --config config.yaml`,
-		Args:    noArgs,
+do yet, does not start: see twilio-sts check.
+
+With --shadow, another configuration decides every exchange too, away from the
+requests: nobody's answer hangs on it. Its issuers are matched by name, and its
+keys are never used. Where it comes to another outcome, an event tells by trace
+id what would change and whether that widens, in names and never in values; how
+many were seen, differed, widened or did not fit in is said each minute and at
+the end.`,
+		Example: `  twilio-sts serve --config config.yaml
+  twilio-sts serve --config config.yaml --shadow new.yaml`,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return p.serve(cmd.Context(), path)
+			return p.serve(cmd.Context(), path, shadow)
 		},
 	}
 	cmd.Flags().StringVar(&path, "config", "config.yaml", "the configuration `FILE`")
+	cmd.Flags().StringVar(&shadow, "shadow", "", "another configuration `FILE`, to compare with")
 	return cmd
 }
 
-func (p *program) serve(ctx context.Context, path string) error {
+// serve serves the configuration at path; shadow is the path of another to
+// compare with, or "".
+func (p *program) serve(ctx context.Context, path, shadow string) error {
 	cfg, err := p.load(path, config.Options{})
 	if err != nil {
 		return err
@@ -40,12 +51,18 @@ func (p *program) serve(ctx context.Context, path string) error {
 	if len(cfg.NotYet) > 0 {
 		return cfg.NotYet
 	}
+	var candidate *config.Config
+	if shadow != "" {
+		if candidate, err = p.load(shadow, config.Options{}); err != nil {
+			return err
+		}
+	}
 	public, admin, err := listen(ctx, cfg.Server.Listen, cfg.Server.AdminListen)
 	if err != nil {
 		return err
 	}
 	log := slog.New(slog.NewJSONHandler(p.stderr, nil))
-	service, err := exchange.New(cfg, exchange.Options{Now: p.now, Log: log, Audit: p.stdout})
+	service, err := exchange.New(cfg, exchange.Options{Now: p.now, Log: log, Audit: p.stdout, Shadow: candidate})
 	if err != nil {
 		return err
 	}
@@ -54,6 +71,9 @@ func (p *program) serve(ctx context.Context, path string) error {
 		adminAddress = admin.Addr().String()
 	}
 	log.Info("serving", "address", public.Addr().String(), "admin", adminAddress, "config", cfg.Hash)
+	if candidate != nil {
+		log.Info("comparing", "shadow", candidate.Hash)
+	}
 	return service.Serve(ctx, public, admin)
 }
 

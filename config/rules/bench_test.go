@@ -12,10 +12,14 @@ import (
 func benchmarkSet(b *testing.B, n int) *rules.Set {
 	var rs []rules.RuleSpec
 	for i := range n - 1 {
-		rs = append(rs, grants(fmt.Sprintf("'team-%d' in claims.groups && claims.email_verified && claims.email.endsWith('@example.com')", i), video(fmt.Sprintf("team-%d", i))))
+		rs = append(rs, grants(benchmarkCondition(i), video(fmt.Sprintf("team-%d", i))))
 	}
 	rs = append(rs, with(grants("claims.email_verified", video("team-${claims['https://acme.com/team']}"), chat()), func(r *rules.RuleSpec) { r.TTL = 4 * time.Hour }))
 	return compile(b, newSpec(rs...))
+}
+
+func benchmarkCondition(i int) string {
+	return fmt.Sprintf("'team-%d' in claims.groups && claims.email_verified && claims.email.endsWith('@example.com')", i)
 }
 
 // benchmarkClaims are about as many as Auth0 sends.
@@ -53,8 +57,30 @@ func BenchmarkCheckClaims(b *testing.B) {
 }
 
 func BenchmarkCompile(b *testing.B) {
-	b.ReportAllocs()
-	for b.Loop() {
-		benchmarkSet(b, 100)
+	for _, n := range []int{100, 10_000} {
+		b.Run(fmt.Sprintf("rules=%d", n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				benchmarkSet(b, n)
+			}
+		})
+	}
+}
+
+// BenchmarkExpressions is what the conditions of BenchmarkCompile cost alone.
+func BenchmarkExpressions(b *testing.B) {
+	for _, n := range []int{100, 10_000} {
+		b.Run(fmt.Sprintf("rules=%d", n), func(b *testing.B) {
+			conditions := make([]string, n)
+			for i := range conditions {
+				conditions[i] = benchmarkCondition(i)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := rules.CompileExpressions(conditions); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

@@ -33,15 +33,14 @@ type Expectation struct {
 type Result struct {
 	Decision *Decision // nil when refused
 	Err      error     // the refusal
-	Trace    Trace
-	Diffs    []Diff // empty: the case passed
+	Diffs    []Diff    // empty: the case passed
 }
 
 // A Diff is one thing that is not as expected. Want and Got are compact JSON.
 type Diff struct {
-	What string // identity, account, ttl, scope, grants, refused
-	Want string
-	Got  string
+	What string `json:"what"` // identity, account, ttl, scope, grants, refused
+	Want string `json:"want"`
+	Got  string `json:"got"`
 }
 
 // caseTime is when a case without at: happens: never at the wall clock's time,
@@ -54,13 +53,16 @@ const caseKey = "test"
 
 // RunCase runs the policy, the requirements and the rules over a case: all of
 // an exchange but the signature.
-func (s *Set) RunCase(c *Case) Result {
+func (s *Set) RunCase(c *Case) Result { return s.TraceCase(c, nil) }
+
+// TraceCase is RunCase with a trace, as Decide takes it.
+func (s *Set) TraceCase(c *Case, trace *Trace) Result {
 	at := c.At
 	if at.IsZero() {
 		at = caseTime()
 	}
 	var r Result
-	r.Decision, r.Err = s.decideCase(c, at, &r.Trace)
+	r.Decision, r.Err = s.decideCase(c, at, trace)
 	r.Diffs = c.Expect.diffs(r.Decision, r.Err)
 	return r
 }

@@ -93,7 +93,9 @@ type compiler struct {
 
 // Compile checks and compiles spec. The Set is nil when there is a fault that
 // is not a warning.
-func Compile(spec *Spec) (*Set, []Fault) {
+func Compile(spec *Spec) (*Set, []Fault) { return compileSpec(spec, false) }
+
+func compileSpec(spec *Spec, prove bool) (*Set, []Fault) {
 	c := &compiler{spec: spec, reported: map[string]bool{}, envs: map[string]*cel.Env{}, programs: map[string]*program{}}
 	set := &Set{
 		issuers:          map[string]*issuer{},
@@ -111,13 +113,23 @@ func Compile(spec *Spec) (*Set, []Fault) {
 			set.issuers[is.Name] = c.issuer(is)
 		}
 	}
-	if slices.ContainsFunc(c.faults, func(f Fault) bool { return !f.Warning }) {
+	if prove && !c.failed() { // what was not compiled cannot be proven anything of
+		c.checkIdentities(set)
+		c.checkJoins(set)
+		c.checkVoice(set)
+	}
+	if c.failed() {
 		return nil, c.faults
 	}
 	for _, is := range set.issuers {
 		is.index = newIndex(is.rules)
 	}
 	return set, c.faults
+}
+
+// failed reports whether there is a fault that is not a warning.
+func (c *compiler) failed() bool {
+	return slices.ContainsFunc(c.faults, func(f Fault) bool { return !f.Warning })
 }
 
 // fault records a fault once: what is wrong for one issuer is usually wrong
@@ -274,6 +286,10 @@ func (c *compiler) value(is *issuer, text Text, kind valueKind) *template {
 	t := &template{constant: !slices.ContainsFunc(parts, func(p part) bool { return p.expr })}
 	if t.constant && text.Source == "" {
 		c.fault(Fault{Path: text.Path, ID: "empty-value", Message: "the value is empty"})
+		return nil
+	}
+	if kind == flagValue && !t.constant && len(parts) > 1 {
+		c.fault(Fault{Path: text.Path, ID: "type-mismatch", Message: "this is text, and a bool is wanted", Hint: "let the value be one ${…} alone"})
 		return nil
 	}
 	alone, ok := len(parts) == 1, true

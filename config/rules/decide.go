@@ -8,7 +8,8 @@ import (
 
 // Decide decides what the person gets: requirements, deny rules, grants,
 // values and account, scope, identity, in this order. Each step is recorded in
-// trace, which may be nil. The error is a *Refusal.
+// trace, which may be nil. The error is a *Refusal, or, where the decision hangs
+// on what in.Known does not list, an *Open.
 func (s *Set) Decide(in *Input, trace *Trace) (*Decision, error) {
 	return s.decide(in, trace, s.pseudonym)
 }
@@ -30,7 +31,11 @@ func (s *Set) decide(in *Input, trace *Trace, pseudonym func(issuer, s string) s
 	if err := d.choose(); err != nil {
 		return nil, err
 	}
-	return d.conclude()
+	out, err := d.conclude()
+	if len(d.act.missing) > 0 {
+		return nil, d.open(out)
+	}
+	return out, err
 }
 
 // deciding is the state of one decision.
@@ -50,10 +55,10 @@ type deciding struct {
 	contributed       []*rule
 }
 
-// read returns the rules to read: all, for who wants to see each one's verdict,
-// and otherwise those that can match.
+// read returns the rules to read: all, for who wants to see each one's verdict
+// or does not know each claim, and otherwise those that can match.
 func (d *deciding) read() []int {
-	if d.trace == nil {
+	if d.trace == nil && d.in.Known == nil {
 		return d.issuer.index.candidates(d.act, d.issuer.claimTypes)
 	}
 	all := make([]int, len(d.issuer.rules))
@@ -63,16 +68,17 @@ func (d *deciding) read() []int {
 	return all
 }
 
-// require checks that every requirement holds.
+// require checks that every requirement holds. One that does not refuses for
+// certain, whatever the unknown ones come to.
 func (d *deciding) require() error {
 	for i, c := range d.issuer.require {
 		verdict, why := c.program.verdict(d.act)
-		d.trace.required(i, verdict, why)
-		if verdict != Matched {
+		d.trace.required(i, verdict, why, d.conjuncts(c.program))
+		if verdict != Matched && verdict != Unknown {
 			return Refuse(RequirementFailed, "%s: %s", c.path, describe(verdict, why))
 		}
 	}
-	return nil
+	return d.known()
 }
 
 // deny applies the rules that refuse. One that matches refuses for certain, so
@@ -86,13 +92,16 @@ func (d *deciding) deny() error {
 		}
 		switch verdict, why := d.evaluate(i, r); verdict {
 		case Matched:
-			d.trace.decided(i, Matched, r.deny)
+			d.trace.denied(i, r.deny)
 			return Refuse(Denied, "rule %q denies: %s", r.name, r.deny)
 		case Undecided:
 			if undecided == nil {
 				undecided = Refuse(RuleFailed, "rule %q may deny: %s", r.name, describe(verdict, why))
 			}
 		}
+	}
+	if err := d.known(); err != nil {
+		return err
 	}
 	return undecided
 }
@@ -105,7 +114,12 @@ func (d *deciding) choose() error {
 		if r.deny != "" {
 			continue
 		}
-		if verdict, _ := d.evaluate(i, r); verdict != Matched {
+		missing := len(d.act.missing)
+		verdict, _ := d.evaluate(i, r)
+		if verdict == Unknown && !d.contends(r) {
+			d.act.missing = d.act.missing[:missing] // nothing hangs on it
+		}
+		if verdict != Matched {
 			continue
 		}
 		contributes := r.ttl != 0 && r.identity == nil && r.account == nil && len(r.grants) == 0
@@ -129,6 +143,9 @@ func (d *deciding) choose() error {
 			d.contributed = append(d.contributed, r)
 		}
 	}
+	if err := d.known(); err != nil {
+		return err
+	}
 	if !granted {
 		return Refuse(NoRule, "no rule that matches grants anything")
 	}
@@ -137,12 +154,11 @@ func (d *deciding) choose() error {
 
 // evaluate comes to a rule's verdict; a rule past its day is dead.
 func (d *deciding) evaluate(i int, r *rule) (Verdict, string) {
-	if !r.expires.IsZero() && !d.in.Now.Before(r.expires) {
-		d.trace.decided(i, Expired, "")
-		return Expired, ""
+	verdict, why := Expired, ""
+	if r.expires.IsZero() || d.in.Now.Before(r.expires) {
+		verdict, why = r.when.verdict(d.act)
 	}
-	verdict, why := r.when.verdict(d.act)
-	d.trace.decided(i, verdict, why)
+	d.trace.decided(i, verdict, why, d.conjuncts(r.when))
 	return verdict, why
 }
 
@@ -165,7 +181,9 @@ func (d *deciding) conclude() (*Decision, error) {
 		return nil, err
 	}
 	out.Account = account.Name
-	if out.Identity, err = d.identityValue(); err != nil {
+	out.Identity, err = d.identityValue()
+	identityKnown := len(d.act.missing) == 0
+	if err != nil && identityKnown {
 		return nil, err
 	}
 	for k, g := range d.grants {
@@ -186,7 +204,7 @@ func (d *deciding) conclude() (*Decision, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := CheckIdentity(out.Identity, &out.Grants); err != nil {
+	if err := CheckIdentity(out.Identity, &out.Grants); err != nil && identityKnown {
 		return nil, err
 	}
 	if kinds != nil {
@@ -241,10 +259,13 @@ func (d *deciding) identityValue() (string, error) {
 	case d.identity != nil:
 		return d.text(d.identity.identity, d.identity.path+".identity")
 	case d.issuer.identity != nil:
-		return d.text(d.issuer.identity, "the identity of issuer "+d.issuer.name)
+		return d.text(d.issuer.identity, d.issuer.identityPath())
 	}
 	return "", Refuse(RuleFailed, "no rule that matches sets an identity, and the issuer has none")
 }
+
+// identityPath names the issuer's identity in refusals and traces.
+func (is *issuer) identityPath() string { return "the identity of issuer " + is.name }
 
 // text computes a value that must be there.
 func (d *deciding) text(t *template, path string) (string, error) {
@@ -255,6 +276,7 @@ func (d *deciding) text(t *template, path string) (string, error) {
 	if v == nil || v == "" {
 		return "", Refuse(RuleFailed, "%s: its value is empty", path)
 	}
+	d.trace.computed(path)
 	return v.(string), nil
 }
 
@@ -272,6 +294,7 @@ func (d *deciding) fill(grants *Grants, g *grant) error {
 			continue
 		}
 		f.set(grants, v)
+		d.trace.computed(f.path)
 		if v != false {
 			left++
 		}
@@ -290,8 +313,10 @@ func (d *deciding) fill(grants *Grants, g *grant) error {
 				return err
 			}
 			grants.Voice.OutgoingParams[p.name] = v
+			d.trace.computed(p.path)
 		}
 	}
+	d.trace.computed(g.path)
 	return nil
 }
 
@@ -348,6 +373,10 @@ func (d *deciding) lifetime() (time.Duration, error) {
 	ttl = min(ttl, d.set.maxTTL)
 	if !d.set.notBeyondIDToken {
 		return ttl, nil
+	}
+	if !d.in.Known.claim("exp") {
+		d.act.missing = append(d.act.missing, "exp")
+		return 0, errUnknown
 	}
 	exp, ok := timeOf(d.in.Claims["exp"])
 	left := exp.Sub(d.in.Now).Truncate(time.Second)

@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"twilio-sts/config/rules"
 )
 
@@ -461,50 +459,6 @@ func TestIdentity(t *testing.T) {
 			}
 			if got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
-			}
-		})
-	}
-}
-
-func TestTrace(t *testing.T) {
-	spec := newSpec(
-		with(when("claims.blocked"), func(r *rules.RuleSpec) { r.Deny = "blocked" }),
-		grants("'x' in claims.groups", video("x")),
-		grants("claims.vip", video("vip"), chat()),
-		grants("true", video("a")),
-		with(grants("true", chat()), func(r *rules.RuleSpec) { r.Expires = now }),
-	)
-	requiring("claims.sub != ''")(spec)
-	set := compile(t, spec)
-	for _, test := range []struct {
-		name   string
-		claims rules.Claims
-		want   rules.Trace
-	}{
-		{"granted", rules.Claims{"blocked": false, "vip": true}, rules.Trace{
-			Require: []rules.Step{{Path: "issuers[0].require[0]", Verdict: rules.Matched}},
-			Rules: []rules.Step{
-				{Name: "r0", Path: "rules[0]", Deny: true, Verdict: rules.NotMatched},
-				{Name: "r1", Path: "rules[1]", Verdict: rules.Undecided, Why: `claim "groups" is absent`},
-				{Name: "r2", Path: "rules[2]", Verdict: rules.Matched, Wins: []string{"video", "chat"}},
-				{Name: "r3", Path: "rules[3]", Verdict: rules.Matched, Loses: []rules.Lost{{Output: "video", To: "r2"}}},
-				{Name: "r4", Path: "rules[4]", Verdict: rules.Expired},
-			}}},
-		{"a deny that cannot be decided", rules.Claims{"sub": "a", "blocked": "perhaps"}, rules.Trace{
-			Require: []rules.Step{{Path: "issuers[0].require[0]", Verdict: rules.Matched}},
-			Rules: []rules.Step{
-				{Name: "r0", Path: "rules[0]", Deny: true, Verdict: rules.Undecided, Why: "the result is not a bool"},
-				{Name: "r1", Path: "rules[1]", Verdict: rules.NotReached},
-				{Name: "r2", Path: "rules[2]", Verdict: rules.NotReached},
-				{Name: "r3", Path: "rules[3]", Verdict: rules.NotReached},
-				{Name: "r4", Path: "rules[4]", Verdict: rules.NotReached},
-			}}},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			var got rules.Trace
-			_, _ = set.Decide(input(test.claims), &got)
-			if diff := cmp.Diff(test.want, got); diff != "" {
-				t.Error(diff)
 			}
 		})
 	}

@@ -26,6 +26,7 @@ type Input struct {
 	Request  map[string]string // declared parameters: sent, or with a default
 	Scope    []string          // kinds wanted; empty means all
 	Now      time.Time
+	Known    *Known // which Claims and Request members are known; nil: all
 }
 
 // A Decision is what a person gets.

@@ -121,6 +121,9 @@ func celPseudonym(context, s ref.Val) ref.Val {
 		return types.MaybeNoSuchOverloadErr(s)
 	}
 	a := context.(*object).act
+	if !a.in.Known.claim("iss") {
+		return a.hide("iss")
+	}
 	return types.String(a.pseudonym(a.in.IssuerID, string(text)))
 }
 

@@ -11,70 +11,87 @@ import (
 	"twilio-sts/config/rules"
 )
 
+// A chooser writes random conditions and random people: their claims are
+// absent, null and of every type.
+type chooser struct{ *rand.Rand }
+
+func (g chooser) pick(texts ...string) string { return texts[g.IntN(len(texts))] }
+
+func (g chooser) value() string { return g.pick("a", "b", "c") }
+
+func (g chooser) conjunct() string {
+	name := g.pick("groups", "team", "level", "org", "sub", "email_verified")
+	read := g.pick("claims."+name, "claims['"+name+"']")
+	switch name {
+	case "level":
+		return g.pick("claims.level > 1", "claims.?level.orValue(0) == 2", "claims.level != 3")
+	case "email_verified":
+		return g.pick("claims.email_verified", "!claims.email_verified")
+	case "groups":
+		return g.pick(
+			fmt.Sprintf("'%s' in claims.groups", g.value()),
+			fmt.Sprintf("'%s' in claims.?groups.orValue([])", g.value()),
+			fmt.Sprintf("!('%s' in claims.groups)", g.value()),
+			fmt.Sprintf("claims.groups.exists(g, g == '%s')", g.value()))
+	case "sub":
+		return g.pick("claims.sub == '"+g.value()+"'", "'"+g.value()+"' == claims.sub", "claims.sub in ['a', '"+g.value()+"']")
+	}
+	return g.pick(
+		fmt.Sprintf("%s == '%s'", read, g.value()),
+		fmt.Sprintf("%s in ['%s', '%s']", read, g.value(), g.value()),
+		fmt.Sprintf("'%s' in %s", g.value(), read),
+		fmt.Sprintf("'%s' in claims.?%s.orValue([])", g.value(), name),
+		fmt.Sprintf("'%s' in claims[?'%s'].orValue([])", g.value(), name),
+		fmt.Sprintf("%s != '%s'", read, g.value()),
+		fmt.Sprintf("has(claims.%s)", name),
+		fmt.Sprintf("(%s == '%s' || '%s' in claims.groups)", read, g.value(), g.value()),
+		"true")
+}
+
+func (g chooser) claims() rules.Claims {
+	claims := rules.Claims{}
+	for _, name := range []string{"groups", "team", "level", "org", "sub", "email_verified"} {
+		if g.IntN(4) > 0 {
+			claims[name] = g.claim()
+		}
+	}
+	return claims
+}
+
+func (g chooser) claim() any {
+	switch g.IntN(9) {
+	case 0:
+		return nil
+	case 1:
+		return int64(g.IntN(4))
+	case 2:
+		return g.IntN(2) == 0
+	case 3:
+		return []any{g.value(), g.value()}
+	case 4:
+		return []any{g.value(), nil, int64(1)}
+	case 5:
+		return map[string]any{g.value(): true}
+	case 6:
+		return rules.Unrepresentable{}
+	}
+	return g.value()
+}
+
 // TestIndexEqualsReadingEveryRule decides for random people by random rules,
-// once with the index and once, for the trace, without: claims are absent, null
-// and of every type, and the outcomes must be the same to the word.
+// once with the index and once, for the trace, without: the outcomes must be
+// the same to the word.
 func TestIndexEqualsReadingEveryRule(t *testing.T) {
-	r := rand.New(rand.NewPCG(1, 2))
-	pick := func(texts ...string) string { return texts[r.IntN(len(texts))] }
-	claim := func() string { return pick("groups", "team", "level", "org", "sub", "email_verified") }
-	value := func() string { return pick("a", "b", "c") }
-	conjunct := func() string {
-		name := claim()
-		read := pick("claims."+name, "claims['"+name+"']")
-		switch name {
-		case "level":
-			return pick("claims.level > 1", "claims.?level.orValue(0) == 2", "claims.level != 3")
-		case "email_verified":
-			return pick("claims.email_verified", "!claims.email_verified")
-		case "groups":
-			return pick(
-				fmt.Sprintf("'%s' in claims.groups", value()),
-				fmt.Sprintf("'%s' in claims.?groups.orValue([])", value()),
-				fmt.Sprintf("!('%s' in claims.groups)", value()),
-				fmt.Sprintf("claims.groups.exists(g, g == '%s')", value()))
-		case "sub":
-			return pick("claims.sub == '"+value()+"'", "'"+value()+"' == claims.sub", "claims.sub in ['a', '"+value()+"']")
-		}
-		return pick(
-			fmt.Sprintf("%s == '%s'", read, value()),
-			fmt.Sprintf("%s in ['%s', '%s']", read, value(), value()),
-			fmt.Sprintf("'%s' in %s", value(), read),
-			fmt.Sprintf("'%s' in claims.?%s.orValue([])", value(), name),
-			fmt.Sprintf("'%s' in claims[?'%s'].orValue([])", value(), name),
-			fmt.Sprintf("%s != '%s'", read, value()),
-			fmt.Sprintf("has(claims.%s)", name),
-			fmt.Sprintf("(%s == '%s' || '%s' in claims.groups)", read, value(), value()),
-			"true")
-	}
-	random := func() any {
-		switch r.IntN(9) {
-		case 0:
-			return nil
-		case 1:
-			return int64(r.IntN(4))
-		case 2:
-			return r.IntN(2) == 0
-		case 3:
-			return []any{value(), value()}
-		case 4:
-			return []any{value(), nil, int64(1)}
-		case 5:
-			return map[string]any{value(): true}
-		case 6:
-			return rules.Unrepresentable{}
-		}
-		return value()
-	}
+	r := chooser{rand.New(rand.NewPCG(1, 2))}
 	outcomes := map[rules.Reason]int{}
 	for range 400 {
 		var specs []rules.RuleSpec
 		for range 1 + r.IntN(12) {
 			var all []string
 			for range 1 + r.IntN(3) {
-				all = append(all, conjunct())
+				all = append(all, r.conjunct())
 			}
-			rule := grants(strings.Join(all, " && "), pickGrant(r))
+			rule := grants(strings.Join(all, " && "), pickGrant(r.Rand))
 			if r.IntN(4) == 0 {
 				rule = with(rule, func(s *rules.RuleSpec) { s.Deny, s.Grants = "no", nil })
 			}
@@ -82,12 +99,7 @@ func TestIndexEqualsReadingEveryRule(t *testing.T) {
 		}
 		set := compile(t, newSpec(specs...))
 		for range 25 {
-			claims := rules.Claims{}
-			for _, name := range []string{"groups", "team", "level", "org", "sub", "email_verified"} {
-				if r.IntN(4) > 0 {
-					claims[name] = random()
-				}
-			}
+			claims := r.claims()
 			in := input(claims)
 			var trace rules.Trace
 			want, wantErr := set.Decide(in, &trace)

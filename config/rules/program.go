@@ -6,19 +6,23 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"cel.dev/cel-go/cel"
 	celast "cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
 )
 
 // A program is a compiled expression.
 type program struct {
-	prg   cel.Program
-	typ   *types.Type
-	reads reads
-	facts []fact
+	prg    cel.Program
+	ast    *celast.AST
+	typ    *types.Type
+	reads  reads
+	facts  []fact
+	traced func() *tracer // made when first asked for
 }
 
 // reads are the top-level claims and the parameters that an expression reads;
@@ -28,6 +32,14 @@ type reads struct {
 	claims, request []string // by names that are written
 	all             bool
 	whole           celast.Expr
+	nodes           []readNode // in the order they are written
+}
+
+// A readNode is an expression that reads a member of claims or request.
+type readNode struct {
+	id         int64
+	noun, name string // claim or parameter
+	computed   bool   // there is no name until it is evaluated
 }
 
 // newProgram plans a checked expression. A cost limit is set where one could
@@ -42,8 +54,9 @@ func newProgram(env *cel.Env, checked *cel.Ast) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &program{prg: prg, typ: checked.OutputType(), facts: facts(root)}
+	p := &program{prg: prg, ast: checked.NativeRep(), typ: checked.OutputType(), facts: facts(root)}
 	p.reads.visit(root)
+	p.traced = sync.OnceValue(func() *tracer { return newTracer(env, checked, options) })
 	return p, nil
 }
 
@@ -70,7 +83,7 @@ func (r *reads) visit(e celast.Expr) {
 		}
 	case celast.SelectKind:
 		if s := e.AsSelect(); isObject(s.Operand()) {
-			r.member(s.Operand(), s.FieldName(), true)
+			r.member(e, s.Operand(), s.FieldName(), true)
 		} else {
 			r.visit(s.Operand())
 		}
@@ -79,7 +92,7 @@ func (r *reads) visit(e celast.Expr) {
 		args := call.Args()
 		if object, key, ok := memberOf(call); ok {
 			name, constant := constantString(key)
-			r.member(object, name, constant)
+			r.member(e, object, name, constant)
 			r.visit(key)
 			return
 		}
@@ -110,9 +123,14 @@ func (r *reads) visit(e celast.Expr) {
 	}
 }
 
-// member notes that a member of claims or request is read.
-func (r *reads) member(object celast.Expr, name string, constant bool) {
-	switch claims := object.AsIdent() == "claims"; {
+// member notes that e reads a member of claims or request.
+func (r *reads) member(e, object celast.Expr, name string, constant bool) {
+	node := readNode{id: e.ID(), noun: "parameter", name: name, computed: !constant}
+	if isClaims(object) {
+		node.noun = "claim"
+	}
+	r.nodes = append(r.nodes, node)
+	switch claims := isClaims(object); {
 	case claims && constant:
 		r.claims = append(r.claims, name)
 	case claims:
@@ -153,11 +171,19 @@ func constantString(e celast.Expr) (string, bool) {
 // undecided, and why says so without telling a claim's value: CEL's own error
 // texts may quote one.
 func (p *program) verdict(act *activation) (v Verdict, why string) {
-	act.program, act.failure = p, failure{}
+	act.begin(p)
 	val, _, err := p.prg.Eval(act)
+	if act.hangs(err) {
+		return Unknown, ""
+	}
 	if err != nil {
 		return Undecided, act.why(err)
 	}
+	return truth(val)
+}
+
+// truth is the verdict of a value that is no error.
+func truth(val ref.Val) (v Verdict, why string) {
 	switch val {
 	case types.True:
 		return Matched, ""
@@ -175,10 +201,18 @@ func (a *activation) why(err error) string {
 	if f.noun == "parameter" {
 		written = a.program.reads.request
 	}
+	if f.want == "" && !strings.HasSuffix(err.Error(), ": "+f.name) { // that one was allowed to be absent
+		f = failure{}
+	}
+	return f.text(slices.Contains(written, f.name))
+}
+
+// text tells a failure; the zero failure is one that is not of a read.
+func (f failure) text(written bool) string {
 	switch {
-	case f.noun == "", f.want == "" && !strings.HasSuffix(err.Error(), ": "+f.name): // that one was allowed to be absent
+	case f.noun == "":
 		return "an expression in it has no value for these claims"
-	case !slices.Contains(written, f.name):
+	case !written:
 		return "a " + f.noun + " whose name is computed cannot be read"
 	case f.want == "":
 		return fmt.Sprintf("%s %q is absent", f.noun, f.name)
@@ -192,8 +226,11 @@ var errNotText = errors.New("its value is not of the type that is wanted")
 // value evaluates an expression to a value of the given kind: a string, a
 // bool, or any JSON; nil is an empty optional or null.
 func (p *program) value(act *activation, kind valueKind) (any, error) {
-	act.program, act.failure = p, failure{}
+	act.begin(p)
 	val, _, err := p.prg.Eval(act)
+	if act.hangs(err) {
+		return nil, errUnknown
+	}
 	if err != nil {
 		return nil, errors.New(act.why(err))
 	}

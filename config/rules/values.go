@@ -21,6 +21,8 @@ type activation struct {
 	converted map[string]ref.Val // claims that were read before
 	program   *program           // being evaluated
 	failure   failure            // the last read of a claim or parameter that failed
+	hidden    []string           // what program read and Input.Known does not list
+	missing   []string           // what was hidden from programs that hang on it
 }
 
 // A failure is why a read failed.
@@ -35,6 +37,9 @@ func newActivation(in *Input, claimTypes map[string]claimType, pseudonym func(is
 		return a.claim(name, claimTypes[name])
 	}}
 	a.request = &object{noun: "parameter", act: a, typ: requestType, find: func(name string) ref.Val {
+		if !in.Known.parameter(name) {
+			return a.hide("request." + name)
+		}
 		if value, ok := in.Request[name]; ok {
 			return types.String(value)
 		}
@@ -68,6 +73,9 @@ func (a *activation) Parent() activationParent { return nil }
 // claim returns a claim as its type says, nil when it is absent, and an error
 // value when it is not of its type.
 func (a *activation) claim(name string, t claimType) ref.Val {
+	if !a.in.Known.claim(name) {
+		return a.hide(name)
+	}
 	raw, ok := a.in.Claims[name]
 	if !ok || raw == nil {
 		return nil
@@ -81,6 +89,31 @@ func (a *activation) claim(name string, t claimType) ref.Val {
 		a.failure = failure{noun: "claim", name: name, want: t.String()}
 	}
 	return val
+}
+
+// hide notes that something was read which is not known. It is an error value
+// also to who only asks whether it is there, so && and || absorb it where the
+// other side decides, and nothing else does.
+func (a *activation) hide(name string) ref.Val {
+	a.hidden = append(a.hidden, name)
+	return types.NewErr("%s is not known", name)
+}
+
+// begin makes p the program being evaluated.
+func (a *activation) begin(p *program) {
+	a.program, a.failure, a.hidden = p, failure{}, a.hidden[:0]
+}
+
+// hangs reports whether the program that was evaluated hangs on what is not
+// known, and notes on what. One that came to a result does not, whatever it
+// read on the way, but for its cost: with all claims known it might have been
+// too much.
+func (a *activation) hangs(err error) bool {
+	if len(a.hidden) == 0 || err == nil && !isCostly(a.program.ast.Expr()) {
+		return false
+	}
+	a.missing = append(a.missing, a.hidden...)
+	return true
 }
 
 // An object is claims, or request: a map from names to values of which CEL

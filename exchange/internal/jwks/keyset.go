@@ -272,6 +272,10 @@ func (k *KeySet) Run(ctx context.Context) {
 		return
 	}
 	k.mu.Lock()
+	if k.running { // the loop's own fields are one loop's
+		k.mu.Unlock()
+		return
+	}
 	k.running = true
 	k.mu.Unlock()
 	failures := 0
@@ -331,8 +335,11 @@ func (k *KeySet) Status() Status {
 	k.mu.Lock()
 	st := Status{Ready: k.snapshot.Load() != nil, Error: k.failure}
 	k.mu.Unlock()
+	if s := k.snapshot.Load(); s != nil {
+		st.Fetched = s.fetched
+	}
 	if s := k.current(); s != nil {
-		st.Keys, st.Fetched = len(s.keys), s.fetched
+		st.Keys = len(s.keys)
 	}
 	return st
 }

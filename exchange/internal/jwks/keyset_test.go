@@ -7,12 +7,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/big"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -54,17 +57,25 @@ var (
 // newRig returns a running key set; the provider may be ill from the start.
 func newRig(t *testing.T, answer http.HandlerFunc, keys ...*exchangetest.Key) *rig {
 	t.Helper()
+	return newRigWith(t, func(*jwks.Options) {}, answer, keys...)
+}
+
+// newRigWith is newRig with other options.
+func newRigWith(t *testing.T, change func(*jwks.Options), answer http.HandlerFunc, keys ...*exchangetest.Key) *rig {
+	t.Helper()
 	r := &rig{idp: exchangetest.NewIdP(t, keys...), clock: exchangetest.NewClock(start), log: &syncBuffer{}}
 	r.idp.Answer(answer)
-	var err error
-	r.set, err = jwks.New(jwks.Options{
+	o := jwks.Options{
 		Algorithms: exchangetest.Algorithms(),
 		Discover:   func(context.Context) (string, error) { return r.idp.URL + "/jwks", nil },
 		Client:     jwks.NewClient(nil, nil),
 		Now:        r.clock.Now,
 		After:      r.clock.After,
 		Log:        slog.New(slog.NewTextHandler(r.log, nil)),
-	})
+	}
+	change(&o)
+	var err error
+	r.set, err = jwks.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,30 +179,61 @@ func TestBadSignaturesFetchNothing(t *testing.T) {
 // K3, K4, K7, K8, K9: whatever becomes of the provider, known keys stay good
 // for a day, nothing it writes is told, and then nothing is accepted.
 func TestBadDays(t *testing.T) {
-	for name, answer := range map[string]http.HandlerFunc{
-		"down":               exchangetest.Down,
-		"rubbish":            exchangetest.Text("secret-upstream-text"),
-		"empty object":       exchangetest.Text(`{}`),
-		"null":               exchangetest.Text(`null`),
-		"no keys":            exchangetest.Text(`{"keys":[]}`),
-		"error with 200":     exchangetest.Text(`{"error":"secret-upstream-text"}`),
-		"too many keys":      exchangetest.Text(`{"keys":[` + strings.Repeat(`{},`, 100) + `{}]}`),
-		"huge":               exchangetest.Huge,
-		"bomb":               exchangetest.GzipBomb,
-		"redirect elsewhere": exchangetest.Redirect("http://169.254.169.254/latest"),
-		"redirect to itself": exchangetest.Redirect("/jwks"),
+	elsewhere := exchangetest.NewIdP(t, key(t, "good"))
+	const noJSON, noKeys = "the key set is not JSON with a list of keys", "the key set has no usable key"
+	for _, test := range []struct {
+		name   string
+		answer http.HandlerFunc
+		want   string // the end of the status's error; before it net/http may say more
+	}{
+		{"down", exchangetest.Down, "the provider answered 503"},
+		{"an error of its own", func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "secret-upstream-text", http.StatusInternalServerError)
+		}, "the provider answered 500"},
+		{"gone", http.NotFound, "the provider answered 404"},
+		{"an error with keys", func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusForbidden)
+			fmt.Fprintf(w, `{"keys":[%s]}`, jwkJSON(key(t, "good")))
+		}, "the provider answered 403"},
+		{"hangs up", func(w http.ResponseWriter, _ *http.Request) {
+			if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
+				conn.Close()
+			}
+		}, "EOF"},
+		{"breaks off", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "1000")
+			io.WriteString(w, `{"keys":[`)
+		}, "unexpected EOF"},
+		{"large header", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X", strings.Repeat("secret-upstream-text", 5000))
+		}, "net/http: server response headers exceeded 65536 bytes; aborted"},
+		{"page", exchangetest.Text("<!doctype html><title>secret-upstream-text</title>"), noJSON},
+		{"cut off", exchangetest.Text(`{"keys":[{"kty":"EC","kid":"secret-upstream-text"`), noJSON},
+		{"list", exchangetest.Text(`[{"kty":"EC","kid":"secret-upstream-text"}]`), noJSON},
+		{"something behind", exchangetest.Text(`{"keys":[]} secret-upstream-text`), noJSON},
+		{"empty answer", exchangetest.Text(``), noJSON},
+		{"empty object", exchangetest.Text(`{}`), noKeys},
+		{"null", exchangetest.Text(`null`), noKeys},
+		{"no keys", exchangetest.Text(`{"keys":[]}`), noKeys},
+		{"error with 200", exchangetest.Text(`{"error":"secret-upstream-text"}`), noKeys},
+		{"too many keys", exchangetest.Text(`{"keys":[` + strings.Repeat(`{},`, 100) + `{}]}`), "the key set has more than 100 keys"},
+		{"huge", exchangetest.Huge, "the answer is larger than 256 KiB"},
+		{"bomb", exchangetest.GzipBomb, "the answer is compressed"},
+		{"redirect to a cloud's metadata", exchangetest.Redirect("http://169.254.169.254/latest"), "the provider answered 302"},
+		{"redirect to itself", exchangetest.Redirect("/jwks"), "the provider answered 302"},
+		{"redirect to keys", exchangetest.Redirect(elsewhere.URL + "/jwks"), "the provider answered 302"},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(test.name, func(t *testing.T) {
 			good := key(t, "good")
 			r := newRig(t, nil, good)
 			r.settled(t)
-			r.idp.Answer(answer)
+			r.idp.Answer(test.answer)
 			for range 3 {
 				r.pass(t, time.Hour)
 			}
 			want(t, r.verify(good), nil)
-			if s := r.set.Status(); s.Error == "" || !s.Ready || s.Keys != 1 {
-				t.Errorf("status %+v", s)
+			if s := r.set.Status(); !strings.HasSuffix(s.Error, test.want) || !s.Ready || s.Keys != 1 {
+				t.Errorf("status %+v, want error %q", s, test.want)
 			}
 			r.pass(t, 20*time.Hour)
 			want(t, r.verify(good), nil)
@@ -274,6 +316,124 @@ func TestDownAtStart(t *testing.T) {
 	want(t, r.verify(good), nil)
 	if s := r.set.Status(); !s.Ready || s.Error != "" || !s.Fetched.Equal(r.clock.Now()) {
 		t.Errorf("status %+v", s)
+	}
+}
+
+// K7, K11: a provider that hangs from the start costs a request three seconds,
+// and its keys are there once it answers.
+func TestHangingAtStart(t *testing.T) {
+	good := key(t, "good")
+	begun, answer := make(chan bool), make(chan bool)
+	r := newRig(t, func(w http.ResponseWriter, _ *http.Request) {
+		begun <- true
+		<-answer
+		fmt.Fprintf(w, `{"keys":[%s]}`, jwkJSON(good))
+	})
+	<-begun
+	found := make(chan error)
+	go func() { found <- r.verify(good) }()
+	if wait := r.clock.AwaitTimer(t); wait != 3*time.Second {
+		t.Errorf("it waits for %v", wait)
+	}
+	r.clock.Advance(3 * time.Second)
+	want(t, <-found, jwks.ErrUnavailable)
+	go func() { found <- r.verify(good) }()
+	r.clock.AwaitTimer(t)
+	answer <- true
+	want(t, <-found, nil) // who still waits is served
+}
+
+// K7: an answer that never ends is given up.
+func TestSlow(t *testing.T) {
+	if got := jwks.NewClient(nil, nil).Timeout; got != 5*time.Second {
+		t.Errorf("a fetch may take %v", got)
+	}
+	impatient := func(o *jwks.Options) { o.Client.Timeout = 50 * time.Millisecond }
+	r := newRigWith(t, impatient, func(w http.ResponseWriter, req *http.Request) {
+		for req.Context().Err() == nil {
+			if _, err := io.WriteString(w, " "); err != nil {
+				return
+			}
+			w.(http.Flusher).Flush()
+			runtime.Gosched()
+		}
+	})
+	r.settled(t)
+	if s := r.set.Status(); s.Ready || s.Error == "" {
+		t.Errorf("status %+v", s)
+	}
+}
+
+// K11: nobody listens where the keys should be.
+func TestNobodyListens(t *testing.T) {
+	server := httptest.NewServer(nil)
+	server.Close()
+	r := newRigWith(t, func(o *jwks.Options) { o.URI = server.URL }, nil)
+	for range 3 {
+		if left := r.settled(t); left > time.Minute {
+			t.Errorf("the next try is in %v", left)
+		}
+		if s := r.set.Status(); s.Ready || !strings.HasSuffix(s.Error, "connection refused") {
+			t.Errorf("status %+v", s)
+		}
+		r.clock.Advance(time.Minute)
+	}
+}
+
+// Keys that change while the provider is away are right as soon as it is back,
+// whoever asked for them meanwhile.
+func TestRotationDuringAnOutage(t *testing.T) {
+	old, fresh := key(t, "old"), key(t, "fresh")
+	r := newRig(t, nil, old)
+	r.settled(t)
+	r.idp.Answer(exchangetest.Down)
+	want(t, r.verify(fresh), jwks.ErrUnknown)
+	want(t, r.verify(old), nil)
+	r.idp.Publish(fresh)
+	r.idp.Answer(nil)
+	r.pass(t, time.Minute)
+	want(t, r.verify(fresh), nil)
+	want(t, r.verify(old), jwks.ErrUnknown)
+}
+
+// K2: nor do strangers wear out a provider that is ill.
+func TestUnknownKeysDuringAnOutage(t *testing.T) {
+	good := key(t, "good")
+	r := newRig(t, nil, good)
+	r.settled(t)
+	r.idp.Answer(exchangetest.Down)
+	for i := range 1000 {
+		_, err := r.set.Find(context.Background(), fmt.Sprint("junk", i), "ES256")
+		want(t, err, jwks.ErrUnknown)
+	}
+	if n := r.idp.Fetches() - 1; n != 2 {
+		t.Errorf("1000 unknown keys caused %d fetches", n)
+	}
+	want(t, r.verify(good), nil)
+}
+
+// Where the keys were found once they are looked for when discovery fails.
+func TestDiscoveryFailsLater(t *testing.T) {
+	good := key(t, "good")
+	idp := exchangetest.NewIdP(t, good)
+	var calls atomic.Int32
+	r := newRigWith(t, func(o *jwks.Options) {
+		o.Discover = func(context.Context) (string, error) {
+			if calls.Add(1) > 1 {
+				return "", errors.New("no discovery today")
+			}
+			return idp.URL + "/jwks", nil
+		}
+	}, nil)
+	for i := range 50 {
+		r.settled(t)
+		r.clock.Advance(time.Hour)
+		idp.AwaitFetch(t, i+2)
+	}
+	r.settled(t)
+	want(t, r.verify(good), nil)
+	if n := calls.Load(); n != 3 || !strings.Contains(r.log.String(), "no discovery today") {
+		t.Errorf("%d discoveries in two days; %s", n, r.log)
 	}
 }
 
