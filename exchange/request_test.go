@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -246,5 +247,27 @@ func TestClientAddress(t *testing.T) {
 				t.Errorf("got %s, want %s", got, test.want)
 			}
 		})
+	}
+}
+
+// TestServerLimits has the server wait for nobody for ever: the zero value of
+// each of these is no limit.
+func TestServerLimits(t *testing.T) {
+	s := (&Service{log: slog.New(slog.DiscardHandler)}).newServer(http.NotFoundHandler())
+	for name, limit := range map[string]int64{
+		"ReadHeaderTimeout": int64(s.ReadHeaderTimeout),
+		"ReadTimeout":       int64(s.ReadTimeout),
+		"WriteTimeout":      int64(s.WriteTimeout),
+		"IdleTimeout":       int64(s.IdleTimeout),
+		"MaxHeaderBytes":    int64(s.MaxHeaderBytes),
+	} {
+		if limit <= 0 {
+			t.Errorf("%s is not set", name)
+		}
+	}
+	// A request that was read in time is also answered in time, and one that is
+	// answered is not cut off by the end of the process.
+	if s.WriteTimeout <= s.ReadTimeout || drainTimeout < s.WriteTimeout {
+		t.Errorf("read %s, write %s, drain %s", s.ReadTimeout, s.WriteTimeout, drainTimeout)
 	}
 }
