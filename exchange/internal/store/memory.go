@@ -11,7 +11,7 @@ import (
 	"twilio-sts/config"
 )
 
-// Bounds of a Memory. When all of them are reached it holds some 80 MiB.
+// Bounds of a Memory. One that has reached them all takes some 85 MiB.
 const (
 	maxCounts = 1 << 18
 	maxMarks  = 1 << 18
@@ -23,8 +23,8 @@ type Memory struct {
 	now func() time.Time
 
 	mu     sync.Mutex
-	counts expiring[int]
-	marks  expiring[time.Time] // At
+	counts expiring[int]   // of uses
+	marks  expiring[int64] // At, in nanoseconds
 
 	seed  maphash.Seed
 	rates [64]rates // by hash
@@ -44,22 +44,22 @@ func NewMemory(now func() time.Time) *Memory {
 func (m *Memory) Close() error { return nil }
 
 // Use implements Store.
-func (m *Memory) Use(_ context.Context, key [sha256.Size]byte, max int, expires time.Time) (bool, error) {
+func (m *Memory) Use(_ context.Context, key [sha256.Size]byte, limit int, expires time.Time) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := m.now()
-	if expires = expires.Add(grace); !expires.After(now) {
+	now, until := m.now().UnixNano(), expires.Add(grace).UnixNano()
+	if until <= now {
 		return false, nil
 	}
 	m.counts.expire(now)
 	used := m.counts.entries[key].value
-	if used >= max {
+	if used >= limit {
 		return false, nil
 	}
 	if !m.counts.hasRoom(key) {
 		return false, ErrFull
 	}
-	m.counts.set(key, used+1, expires)
+	m.counts.set(key, used+1, until)
 	return true, nil
 }
 
@@ -71,18 +71,14 @@ func (m *Memory) Mark(_ context.Context, marks []Mark) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := m.now()
+	now := m.now().UnixNano()
 	m.marks.expire(now)
 	if !m.marks.hasRoom(keys...) {
 		return ErrFull
 	}
 	for _, mark := range marks {
-		if expires := mark.Expires.Add(grace); expires.After(now) {
-			at := m.marks.entries[mark.Key].value
-			if mark.At.After(at) {
-				at = mark.At
-			}
-			m.marks.set(mark.Key, at, expires)
+		if until := mark.Expires.Add(grace).UnixNano(); until > now {
+			m.marks.set(mark.Key, max(m.marks.entries[mark.Key].value, mark.At.UnixNano()), until)
 		}
 	}
 	return nil
@@ -92,10 +88,12 @@ func (m *Memory) Mark(_ context.Context, marks []Mark) error {
 func (m *Memory) Marked(_ context.Context, keys ...[sha256.Size]byte) ([]time.Time, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.marks.expire(m.now())
+	m.marks.expire(m.now().UnixNano())
 	at := make([]time.Time, len(keys))
 	for i, key := range keys {
-		at[i] = m.marks.entries[key].value
+		if e, ok := m.marks.entries[key]; ok {
+			at[i] = time.Unix(0, e.value)
+		}
 	}
 	return at, nil
 }
@@ -147,7 +145,11 @@ func (r *rates) get(hash uint64) int64 {
 	if full, ok := r.newer[hash]; ok {
 		return full
 	}
-	return r.older[hash]
+	full, ok := r.older[hash]
+	if ok {
+		r.set(hash, full)
+	}
+	return full
 }
 
 func (r *rates) set(hash uint64, full int64) {
@@ -164,20 +166,22 @@ func (r *rates) set(hash uint64, full int64) {
 type expiring[V any] struct {
 	room    int
 	entries map[[sha256.Size]byte]entry[V]
-	queue   queue // has each entry, under a time at which it lives still
+	queue   queue // has each entry, until its expiry or an earlier one it had
 }
 
+// An entry lives while the clock, in nanoseconds, is below until. Like rates it
+// has no pointers.
 type entry[V any] struct {
-	value   V
-	expires time.Time
+	value V
+	until int64
 }
 
 // expire removes what does not live at now.
-func (x *expiring[V]) expire(now time.Time) {
-	for len(x.queue) > 0 && !x.queue[0].expires.After(now) {
+func (x *expiring[V]) expire(now int64) {
+	for len(x.queue) > 0 && x.queue[0].until <= now {
 		first := &x.queue[0]
-		if e := x.entries[first.key]; e.expires.After(now) {
-			first.expires = e.expires
+		if e := x.entries[first.key]; e.until > now {
+			first.until = e.until
 			heap.Fix(&x.queue, 0)
 		} else {
 			delete(x.entries, first.key)
@@ -197,31 +201,28 @@ func (x *expiring[V]) hasRoom(keys ...[sha256.Size]byte) bool {
 	return len(x.entries)+missing <= x.room
 }
 
-// set sets the entry of key, which lives at least until expires.
-func (x *expiring[V]) set(key [sha256.Size]byte, value V, expires time.Time) {
-	e, ok := x.entries[key]
-	if !ok {
-		heap.Push(&x.queue, due{key, expires})
-	}
-	if expires.Before(e.expires) {
-		expires = e.expires
-	}
+// set sets the entry of key, which lives at least until then.
+func (x *expiring[V]) set(key [sha256.Size]byte, value V, until int64) {
 	if x.entries == nil {
 		x.entries = make(map[[sha256.Size]byte]entry[V])
 	}
-	x.entries[key] = entry[V]{value, expires}
+	e, ok := x.entries[key]
+	if !ok {
+		heap.Push(&x.queue, due{key, until})
+	}
+	x.entries[key] = entry[V]{value, max(until, e.until)}
 }
 
 // A queue is a heap of keys, the first to expire on top.
 type queue []due
 
 type due struct {
-	key     [sha256.Size]byte
-	expires time.Time
+	key   [sha256.Size]byte
+	until int64
 }
 
 func (q queue) Len() int           { return len(q) }
-func (q queue) Less(i, j int) bool { return q[i].expires.Before(q[j].expires) }
+func (q queue) Less(i, j int) bool { return q[i].until < q[j].until }
 func (q queue) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
 func (q *queue) Push(x any)        { *q = append(*q, x.(due)) }
 func (q *queue) Pop() any {

@@ -16,8 +16,8 @@ var ErrFull = errors.New("the store is full")
 // mean that it could not answer, ErrFull among them, and tell no key.
 type Store interface {
 	// Use counts a use of key and reports whether it is among the first max.
-	// The count lives until expires. From then on there is nothing to count:
-	// no use is among the first.
+	// The count lives until expires, or a little longer; a use that comes later
+	// than its count could live is not among the first.
 	Use(ctx context.Context, key [sha256.Size]byte, max int, expires time.Time) (ok bool, err error)
 
 	// Mark sets marks, all or none. Of two marks with one key the later At and
@@ -50,7 +50,7 @@ type Mark struct {
 	At, Expires time.Time
 }
 
-// grace is how much longer than asked counts and marks are kept: replicas'
+// grace is how much longer than asked for counts and marks are kept: replicas'
 // clocks differ, and a token that expires while a request is served is still
 // that request's.
 const grace = time.Minute
