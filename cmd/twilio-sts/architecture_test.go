@@ -33,6 +33,7 @@ var homes = map[string][]string{
 	"twilio-sts/exchange/internal/accesstoken": {"exchange"},
 	"twilio-sts/exchange/internal/idtoken":     {"exchange", "exchange/internal/accesstoken"},
 	"twilio-sts/exchange/internal/jwks":        {"exchange/internal/idtoken"},
+	"twilio-sts/exchange/internal/store":       {"exchange"},
 }
 
 // impure lists what a package must not import because of what it is.
