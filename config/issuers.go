@@ -76,11 +76,7 @@ func (d *decoder) issuer(v value, server *Server, notYet *Diagnostics) (Issuer, 
 			m.notYet(notYet)
 		}
 	}
-	if m := o.get("backchannel_logout"); m.isSet() {
-		if is.BackchannelLogout = m.boolean(false); is.BackchannelLogout {
-			m.notYet(notYet)
-		}
-	}
+	is.BackchannelLogout = o.get("backchannel_logout").boolean(false)
 	is.WaitForKeys = o.get("wait_for_keys").boolean(true)
 
 	spec := rules.IssuerSpec{Path: v.path, Name: is.Name, Policy: is.Policy, Identity: o.get("identity").template(),

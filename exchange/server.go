@@ -37,6 +37,12 @@ func (s *Service) Handler() http.Handler {
 	e.POST("/token", s.token)
 	e.OPTIONS("/token", preflight(&s.cfg.Server))
 	e.RouteNotFound("/token", s.token) // every other method, known to echo or not
+	for i := range s.cfg.Issuers {
+		if issuer := &s.cfg.Issuers[i]; issuer.BackchannelLogout {
+			e.POST(logoutPath+issuer.Name, s.backchannelLogout(issuer))
+			e.RouteNotFound(logoutPath+issuer.Name, s.backchannelLogout(issuer)) // every other method
+		}
+	}
 	e.Match(get, "/healthz", alive)
 	e.Match(get, "/readyz", s.readyz)
 	if s.cfg.Server.PublicURL != "" {

@@ -13,6 +13,7 @@ import (
 	"twilio-sts/config/rules"
 	"twilio-sts/exchange/internal/accesstoken"
 	"twilio-sts/exchange/internal/idtoken"
+	"twilio-sts/exchange/internal/store"
 )
 
 // Options are what a Service needs beyond its configuration.
@@ -23,6 +24,7 @@ type Options struct {
 	Rand      io.Reader         // for token ids; nil: crypto/rand
 	Transport http.RoundTripper // fetches keys; nil: one with limits
 	Shadow    *config.Config    // decides every exchange too, for the log alone; nil: none
+	Store     store.Store       // what replicas agree on; nil: in memory, for one replica
 }
 
 // A Service exchanges ID tokens for Twilio access tokens.
@@ -33,6 +35,7 @@ type Service struct {
 	verifier *idtoken.Verifier
 	minter   *accesstoken.Minter
 	audit    *audit
+	store    store.Store
 	early    *throttle // log lines about tokens that did not verify
 	shadow   *shadow   // nil: none
 	ready    readiness
@@ -50,6 +53,9 @@ func New(cfg *config.Config, o Options) (*Service, error) {
 	if o.Audit == nil {
 		o.Audit = io.Discard
 	}
+	if o.Store == nil {
+		o.Store = store.NewMemory(o.Now)
+	}
 	verifier, err := idtoken.New(cfg, idtoken.Options{Now: o.Now, Log: o.Log, Transport: o.Transport})
 	if err != nil {
 		return nil, err
@@ -64,6 +70,7 @@ func New(cfg *config.Config, o Options) (*Service, error) {
 		verifier: verifier,
 		minter:   accesstoken.New(accesstoken.Options{Accounts: cfg.Accounts, Now: o.Now, Rand: o.Rand}),
 		audit:    newAudit(cfg, o.Audit),
+		store:    o.Store,
 		early:    &throttle{now: o.Now, perSecond: 10},
 		shadow:   newShadow(o.Shadow, o.Log, o.Now()),
 	}, nil
@@ -99,7 +106,7 @@ func (s *Service) Exchange(ctx context.Context, r *Request) (*Answer, error) {
 			panic(p)
 		}
 	}()
-	answer, err := s.grant(r, token, parameters, rec)
+	answer, err := s.grant(ctx, r, token, parameters, rec)
 	if err != nil {
 		rec.refused(err)
 	}
@@ -111,9 +118,9 @@ func (s *Service) Exchange(ctx context.Context, r *Request) (*Answer, error) {
 }
 
 // grant decides and mints for a verified token, and notes both in rec.
-func (s *Service) grant(r *Request, token *idtoken.Token, parameters map[string]string, rec *record) (*Answer, error) {
+func (s *Service) grant(ctx context.Context, r *Request, token *idtoken.Token, parameters map[string]string, rec *record) (*Answer, error) {
 	now := s.now()
-	approval, err := s.approve(r, token, parameters, now)
+	approval, err := s.approve(ctx, r, token, parameters, now)
 	s.shadow.offer(r, token, now, approval, err)
 	if err != nil {
 		return nil, err
@@ -128,10 +135,13 @@ func (s *Service) grant(r *Request, token *idtoken.Token, parameters map[string]
 }
 
 // approve decides for a verified token that comes from an origin its issuer
-// allows.
-func (s *Service) approve(r *Request, token *idtoken.Token, parameters map[string]string, now time.Time) (*accesstoken.Approval, error) {
+// allows, and whose session has not ended.
+func (s *Service) approve(ctx context.Context, r *Request, token *idtoken.Token, parameters map[string]string, now time.Time) (*accesstoken.Approval, error) {
 	if !originAllowed(s.cfg.Issuer(token.Issuer()), r.Origin) {
 		return nil, rules.Refuse(rules.OriginNotAllowed, "the issuer does not list this origin")
+	}
+	if err := s.checkSession(ctx, r, token); err != nil {
+		return nil, err
 	}
 	return accesstoken.Approve(token, s.cfg.Rules, accesstoken.Request{Parameters: parameters, Scope: r.Scope}, now)
 }
@@ -145,7 +155,9 @@ func originAllowed(issuer *config.Issuer, origin string) bool {
 // logEarly says why a request was refused before its token was verified, at
 // most ten times a second: who is not signed in can neither fill the disk nor
 // hide in the noise.
-func (s *Service) logEarly(r *Request, err error) {
+func (s *Service) logEarly(r *Request, err error) { s.logRefused("refused", r, err) }
+
+func (s *Service) logRefused(msg string, r *Request, err error) {
 	ok, suppressed := s.early.allow()
 	if !ok {
 		return
@@ -154,6 +166,6 @@ func (s *Service) logEarly(r *Request, err error) {
 	if rejection := (*idtoken.Rejection)(nil); errors.As(err, &rejection) {
 		refused = *rejection
 	}
-	s.log.Info("refused", "reason", rules.ReasonOf(err), "detail", err.Error(), "issuer", refused.Issuer, "kid", refused.KeyID,
+	s.log.Info(msg, "reason", rules.ReasonOf(err), "detail", err.Error(), "issuer", refused.Issuer, "kid", refused.KeyID,
 		"address", r.Address, "trace_id", r.TraceID, "suppressed", suppressed)
 }
