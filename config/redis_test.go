@@ -1,6 +1,8 @@
 package config_test
 
 import (
+	"errors"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -52,6 +54,36 @@ func TestParseRedisURL(t *testing.T) {
 		}
 		if diff := cmp.Diff(test.want, got, secret); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", test.url, diff)
+		}
+	}
+}
+
+// TestRedisURL has a URL that is none be told by its place, and no part of it.
+func TestRedisURL(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ text, want string }{
+		{"store: {redis: {url: {env: SECRET}}}\n", `config.yaml:16:22: store.redis.url: this is not the URL of a Redis server: it is not redis:// or rediss:// and a host [invalid-url]
+   16 | store: {redis: {url: {env: SECRET}}}
+      |                      ^
+   hint: write rediss://user:password@host:6379; config/README.md has those of sentinels and clusters
+`},
+		{"store: {redis: {url: \"redis://:pa@ss@word@host?timeout=3s\"}}\n", `config.yaml:16:22: store.redis.url: this is not the URL of a Redis server: its query has a parameter other than addr, master_name, sentinel_username and sentinel_password [invalid-url]
+   hint: write rediss://user:password@host:6379; config/README.md has those of sentinels and clusters
+`},
+	} {
+		_, err := config.Parse("config.yaml", []byte(edited("", test.text)), config.Options{Getenv: everyVariable, ReadFile: readFrom(nil)})
+		var found config.Diagnostics
+		if !errors.As(err, &found) {
+			t.Fatalf("%s: %v", test.text, err)
+		}
+		var got strings.Builder
+		for _, d := range found {
+			if d.ID == "invalid-url" {
+				got.WriteString(d.String())
+			}
+		}
+		if diff := cmp.Diff(test.want, got.String()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", test.text, diff)
 		}
 	}
 }

@@ -379,7 +379,7 @@ func TestLogoutWithoutStore(t *testing.T) {
 				if diff := cmp.Diff(strings.Replace(unavailable, "Vary: Origin\n", "", 1), s.logOut(t, token)); diff != "" {
 					t.Errorf("answer (-want +got):\n%s", diff)
 				}
-				want := `{"level":"ERROR","msg":"store","error":"the store is away","trace_id":"` + siteTraceID + `"}
+				want := `{"level":"ERROR","msg":"store","error":"the store is away","trace_id":"` + siteTraceID + `","suppressed":0}
 {"level":"INFO","msg":"logout refused","reason":"store_unavailable","detail":"store_unavailable: the store did not answer","issuer":"","kid":"","address":"127.0.0.1","trace_id":"` + siteTraceID + `","suppressed":0}
 `
 				if diff := cmp.Diff(want, s.events.take()); diff != "" {
@@ -425,7 +425,7 @@ func TestExchangeWithoutStore(t *testing.T) {
 			if diff := cmp.Diff(test.want, s.post(t, form(s.token(nil)))); diff != "" {
 				t.Errorf("answer (-want +got):\n%s", diff)
 			}
-			event := `{"level":"ERROR","msg":"store","error":"the store is away","trace_id":"` + siteTraceID + "\"}\n"
+			event := `{"level":"ERROR","msg":"store","error":"the store is away","trace_id":"` + siteTraceID + `","suppressed":0}` + "\n"
 			if test.name == "no logout" {
 				event = ""
 			}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"twilio-sts/config"
@@ -36,9 +37,13 @@ type Service struct {
 	minter   *accesstoken.Minter
 	audit    *audit
 	store    store.Store
+	limits   *limits
 	early    *throttle // log lines about tokens that did not verify
 	shadow   *shadow   // nil: none
 	ready    readiness
+
+	storeErrors *throttle    // log lines
+	forwarded   atomic.Int64 // requests whose X-Forwarded-For was not believed
 }
 
 // New returns a Service for cfg. It does no I/O: Start, or Serve, fetches keys.
@@ -71,14 +76,22 @@ func New(cfg *config.Config, o Options) (*Service, error) {
 		minter:   accesstoken.New(accesstoken.Options{Accounts: cfg.Accounts, Now: o.Now, Rand: o.Rand}),
 		audit:    newAudit(cfg, o.Audit),
 		store:    o.Store,
+		limits:   newLimits(cfg.Limits, o.Store, o.Now, o.Log),
 		early:    &throttle{now: o.Now, perSecond: 10},
 		shadow:   newShadow(o.Shadow, o.Log, o.Now()),
+
+		storeErrors: &throttle{now: o.Now, perSecond: 10},
 	}, nil
 }
 
 // Close waits until the Shadow has seen every exchange that it took, and logs
-// what became of them. Exchanges go on without it.
-func (s *Service) Close() { s.shadow.close() }
+// what became of them, and what else was counted. Exchanges go on without it.
+func (s *Service) Close() {
+	s.shadow.close()
+	if n := s.forwarded.Swap(0); n > 0 {
+		s.log.Info("X-Forwarded-For was not believed", "requests", n)
+	}
+}
 
 // Start keeps every issuer's keys fresh until ctx ends. It does not wait for
 // them.
@@ -126,7 +139,7 @@ func (s *Service) grant(ctx context.Context, r *Request, token *idtoken.Token, p
 		return nil, err
 	}
 	rec.decided(approval.Decision())
-	minted, err := s.minter.Mint(approval)
+	minted, err := s.minter.Mint(approval, func() error { return s.use(ctx, r, token) })
 	if err != nil {
 		return nil, err
 	}
@@ -135,10 +148,13 @@ func (s *Service) grant(ctx context.Context, r *Request, token *idtoken.Token, p
 }
 
 // approve decides for a verified token that comes from an origin its issuer
-// allows, and whose session has not ended.
+// allows, whose subject does not ask too often, and whose session has not ended.
 func (s *Service) approve(ctx context.Context, r *Request, token *idtoken.Token, parameters map[string]string, now time.Time) (*accesstoken.Approval, error) {
 	if !originAllowed(s.cfg.Issuer(token.Issuer()), r.Origin) {
 		return nil, rules.Refuse(rules.OriginNotAllowed, "the issuer does not list this origin")
+	}
+	if err := s.limits.subject(ctx, token); err != nil {
+		return nil, err
 	}
 	if err := s.checkSession(ctx, r, token); err != nil {
 		return nil, err

@@ -83,7 +83,7 @@ func (s *shadow) offer(r *Request, token *idtoken.Token, at time.Time, approval 
 		return
 	}
 	switch rules.ReasonOf(err) {
-	case rules.LoggedOut, rules.StoreUnavailable:
+	case rules.RateLimited, rules.LoggedOut, rules.StoreUnavailable:
 		return
 	}
 	x := exchanged{
