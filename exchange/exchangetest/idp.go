@@ -154,12 +154,12 @@ func Text(text string) http.HandlerFunc {
 }
 
 // Huge answers with a key set of 100 MB.
-func Huge(w http.ResponseWriter, _ *http.Request) { writeHuge(w) }
+func Huge(w http.ResponseWriter, _ *http.Request) { writeHuge(w, 100) }
 
-func writeHuge(w io.Writer) {
+func writeHuge(w io.Writer, megabytes int) {
 	io.WriteString(w, `{"keys":[`)
 	chunk := strings.Repeat(" ", 1<<20)
-	for range 100 {
+	for range megabytes {
 		if _, err := io.WriteString(w, chunk); err != nil {
 			return
 		}
@@ -167,17 +167,17 @@ func writeHuge(w io.Writer) {
 	io.WriteString(w, `]}`)
 }
 
-// GzipBomb answers with a small text that unpacks to one of 100 MB.
+// GzipBomb answers with a small text that unpacks to one of 8 MB.
 func GzipBomb(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Encoding", "gzip")
 	w.Write(bomb())
 }
 
-// bomb is made once: packing it takes a second.
+// bomb is made once: packing it takes time.
 var bomb = sync.OnceValue(func() []byte {
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)
-	writeHuge(z) // into memory
+	writeHuge(z, 8) // into memory
 	z.Close()
 	return packed.Bytes()
 })
