@@ -80,7 +80,7 @@ func (d *decoder) document(cfg *Config, root value) {
 	if v := o.need("version"); v.isSet() && (v.literal() != "1" || v.node.Tag != "!!int") {
 		v.fault("unknown-version", "this program reads version 1", "write version: 1")
 	}
-	cfg.Server = d.server(o.get("server"), &cfg.NotYet)
+	cfg.Server = d.server(o.get("server"))
 	cfg.Accounts = d.accounts(o.need("accounts"))
 	cfg.Tokens = d.tokens(o.get("tokens"))
 	identityKey := d.identityKey(o.get("identity_key"))
