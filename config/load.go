@@ -89,6 +89,7 @@ func (d *decoder) document(cfg *Config, root value) {
 	cfg.Limits = d.limits(o.get("limits"), &cfg.NotYet)
 	cfg.Audit = d.audit(o.get("audit"), parameters, &cfg.NotYet)
 	cfg.Store = d.store(o.get("store"), &cfg.NotYet)
+	d.lintStore(cfg, specs)
 
 	spec := &rules.Spec{
 		Issuers:          specs,
@@ -104,6 +105,7 @@ func (d *decoder) document(cfg *Config, root value) {
 	for _, a := range cfg.Accounts {
 		spec.Accounts = append(spec.Accounts, rules.AccountSpec{Name: a.Name, Region: a.Region})
 	}
+	spec.Audited, spec.Partial = cfg.Audit.Claims, d.faulty()
 	set, faults := rules.Compile(spec)
 	for _, f := range faults {
 		d.fault(f)

@@ -319,7 +319,7 @@ func TestOverloaded(t *testing.T) {
 	clock := exchangetest.NewClock(now)
 	key := exchangetest.NewKey(t, "RS256", "k1")
 	w := &world{idp: exchangetest.NewIdP(t, key), key: key}
-	w.verifier = newVerifier(t, issuersOf("\n  - {name: idp, issuer: %q, audiences: [app], identity: x}", w.idp.URL), idtoken.Options{After: clock.After}, &w.log)
+	w.verifier = newVerifier(t, issuersOf("\n  - {name: idp, issuer: %q, audiences: [app], identity: \"idp_${escape(claims.sub)}\"}", w.idp.URL), idtoken.Options{After: clock.After}, &w.log)
 	good := w.key.Token(w.claims(nil))
 	w.idp.Answer(exchangetest.Hang)
 	unknown := w.key.Sign(m{"alg": "RS256", "kid": "unknown"}, w.claims(nil))
@@ -386,7 +386,7 @@ func TestDiscovery(t *testing.T) {
 			defer server.Close()
 			clock := exchangetest.NewClock(now)
 			var log syncBuffer
-			v := startVerifier(t, issuersOf("\n  - {name: idp, issuer: %q, audiences: [app], identity: x}", server.URL), idtoken.Options{After: clock.After}, &log)
+			v := startVerifier(t, issuersOf("\n  - {name: idp, issuer: %q, audiences: [app], identity: \"idp_${escape(claims.sub)}\"}", server.URL), idtoken.Options{After: clock.After}, &log)
 			clock.AwaitTimer(t)
 			if got := v.Keys()[0]; got.Error != test.want || got.Ready != (test.want == "") {
 				t.Errorf("got %+v, want %q", got, test.want)
@@ -409,7 +409,7 @@ func TestDiscoveryOverTLS(t *testing.T) {
 	defer server.Close()
 	clock := exchangetest.NewClock(now)
 	var log syncBuffer
-	v := startVerifier(t, issuersOf("\n  - {name: idp, issuer: %q, audiences: [app], identity: x}", server.URL),
+	v := startVerifier(t, issuersOf("\n  - {name: idp, issuer: %q, audiences: [app], identity: \"idp_${escape(claims.sub)}\"}", server.URL),
 		idtoken.Options{After: clock.After, Transport: server.Client().Transport}, &log)
 	clock.AwaitTimer(t)
 	if got, want := v.Keys()[0].Error, "discovery: jwks_uri in the discovery document is not an https URL"; got != want || plain.Fetches() != 0 {
