@@ -26,7 +26,7 @@ func (d *decoder) issuers(v value, cfg *Config) []rules.IssuerSpec {
 	var specs []rules.IssuerSpec
 	taken := map[string]string{} // iss → name
 	for _, item := range v.list() {
-		is, spec, ok := d.issuer(item, &cfg.Server, &cfg.NotYet)
+		is, spec, ok := d.issuer(item, &cfg.Server)
 		if !ok {
 			continue
 		}
@@ -47,7 +47,7 @@ func (d *decoder) issuers(v value, cfg *Config) []rules.IssuerSpec {
 	return specs
 }
 
-func (d *decoder) issuer(v value, server *Server, notYet *Diagnostics) (Issuer, rules.IssuerSpec, bool) {
+func (d *decoder) issuer(v value, server *Server) (Issuer, rules.IssuerSpec, bool) {
 	o, ok := v.object("name", "issuer", "provider", "tenants", "audiences", "trusted_audiences", "algorithms", "allowed_azp",
 		"clock_skew", "max_token_age", "max_lifetime", "max_uses", "jwks_uri", "jwks_file", "ca_file", "allowed_origins",
 		"backchannel_logout", "wait_for_keys", "claims", "require", "identity", "insecure_identity")
@@ -71,16 +71,8 @@ func (d *decoder) issuer(v value, server *Server, notYet *Diagnostics) (Issuer, 
 			d.at(d.nearest(path), Diagnostic{Path: path, ID: "unknown-origin", Message: fmt.Sprintf("server.allowed_origins does not list %q", origin), Hint: "an issuer's origins narrow the server's"})
 		}
 	}
-	if m := o.get("max_uses"); m.isSet() {
-		if is.MaxUses = m.integer(0); is.MaxUses != 0 {
-			m.notYet(notYet)
-		}
-	}
-	if m := o.get("backchannel_logout"); m.isSet() {
-		if is.BackchannelLogout = m.boolean(false); is.BackchannelLogout {
-			m.notYet(notYet)
-		}
-	}
+	is.MaxUses = o.get("max_uses").integer(0)
+	is.BackchannelLogout = o.get("backchannel_logout").boolean(false)
 	is.WaitForKeys = o.get("wait_for_keys").boolean(true)
 
 	spec := rules.IssuerSpec{Path: v.path, Name: is.Name, Policy: is.Policy, Identity: o.get("identity").template(),

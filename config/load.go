@@ -86,9 +86,9 @@ func (d *decoder) document(cfg *Config, root value) {
 	identityKey := d.identityKey(o.get("identity_key"))
 	specs := d.issuers(o.need("issuers"), cfg)
 	parameters := d.parameters(o.get("parameters"))
-	cfg.Limits = d.limits(o.get("limits"), &cfg.NotYet)
+	cfg.Limits = d.limits(o.get("limits"))
 	cfg.Audit = d.audit(o.get("audit"), parameters, &cfg.NotYet)
-	cfg.Store = d.store(o.get("store"), &cfg.NotYet)
+	cfg.Store = d.store(o.get("store"))
 	d.lintStore(cfg, specs)
 
 	spec := &rules.Spec{
@@ -189,23 +189,15 @@ func (d *decoder) parameters(v value) []rules.ParameterSpec {
 	return out
 }
 
-func (d *decoder) limits(v value, notYet *Diagnostics) Limits {
-	def := Limits{PerIP: Rate{20, time.Second}, PerSubject: Rate{60, time.Minute}, FailuresPerIP: Rate{30, time.Minute}}
-	l := def
+func (d *decoder) limits(v value) Limits {
+	l := Limits{PerIP: Rate{20, time.Second}, PerSubject: Rate{60, time.Minute}, FailuresPerIP: Rate{30, time.Minute}}
 	o, ok := v.object("per_ip", "per_subject", "failures_per_ip")
 	if !ok {
 		return l
 	}
-	for _, r := range []struct {
-		key string
-		to  *Rate
-	}{{"per_ip", &l.PerIP}, {"per_subject", &l.PerSubject}, {"failures_per_ip", &l.FailuresPerIP}} {
-		m, before := o.get(r.key), *r.to
-		*r.to = d.rate(m, before)
-		if *r.to != before && *r.to != (Rate{}) {
-			m.notYet(notYet)
-		}
-	}
+	l.PerIP = d.rate(o.get("per_ip"), l.PerIP)
+	l.PerSubject = d.rate(o.get("per_subject"), l.PerSubject)
+	l.FailuresPerIP = d.rate(o.get("failures_per_ip"), l.FailuresPerIP)
 	return l
 }
 
@@ -264,7 +256,7 @@ func (d *decoder) audit(v value, parameters []rules.ParameterSpec, notYet *Diagn
 	return a
 }
 
-func (d *decoder) store(v value, notYet *Diagnostics) Store {
+func (d *decoder) store(v value) Store {
 	s := Store{OnFailure: "refuse"}
 	o, ok := v.object("redis")
 	if !ok {
@@ -274,9 +266,16 @@ func (d *decoder) store(v value, notYet *Diagnostics) Store {
 	if !ok {
 		return s
 	}
-	s.RedisURL = redis.need("url").secret("redis://localhost:6379")
-	s.OnFailure = d.oneOf(redis.get("on_failure"), "refuse", "insecure_allow")
-	v.notYet(notYet)
+	url, onFailure := redis.need("url"), redis.get("on_failure")
+	s.RedisURL = url.secret("redis://localhost:6379")
+	if s.RedisURL.IsSet() {
+		if _, err := ParseRedisURL(s.RedisURL.Reveal()); err != nil {
+			url.fault("invalid-url", "this is not the URL of a Redis server: "+err.Error(), "write rediss://user:password@host:6379; config/README.md has those of sentinels and clusters")
+		}
+	}
+	if s.OnFailure = d.oneOf(onFailure, "refuse", "insecure_allow"); s.OnFailure == "insecure_allow" {
+		onFailure.warn("insecure", "while Redis does not answer, tokens that were used up and sessions that have ended are let in", "leave on_failure out")
+	}
 	return s
 }
 

@@ -3,6 +3,7 @@ package exchange
 import (
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -16,6 +17,9 @@ import (
 func cors(server *config.Server) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
+			if strings.HasPrefix(c.Path(), logoutPath) {
+				return next(c) // providers post there, no page does
+			}
 			header := c.Response().Header()
 			header.Add("Vary", "Origin")
 			if origin := requestOrigin(c.Request()); origin != "" && originListed(server, origin) {

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"errors"
+	"math"
 	"net/http"
 	"strings"
 
@@ -67,7 +68,16 @@ var verdicts = map[rules.Reason]verdict{
 
 // retryAfterSeconds is how long a caller is asked to wait when the service or
 // something it depends on is not available.
-const retryAfterSeconds = "5"
+const retryAfterSeconds = 5
+
+// retryAfter returns how many seconds a caller is asked to wait.
+func retryAfter(err error) int {
+	var r *rateError
+	if errors.As(err, &r) {
+		return int(math.Ceil(r.wait.Seconds()))
+	}
+	return retryAfterSeconds
+}
 
 // A requestError is a refusal of the request itself, before any token was
 // read. Its detail speaks of the request's form alone, so the caller may read

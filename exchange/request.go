@@ -55,17 +55,24 @@ func readBody(w http.ResponseWriter, r *http.Request) (mediaType string, body []
 	if err != nil {
 		return "", nil, err
 	}
-	body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	body, err = readLimited(w, r)
+	if err == nil && mediaType == noBody && len(body) > 0 {
+		err = malformedWith(http.StatusUnsupportedMediaType, "the body has no Content-Type")
+	}
+	return mediaType, body, err
+}
+
+// readLimited reads a body of at most maxBody bytes.
+func readLimited(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return "", nil, malformedWith(http.StatusRequestEntityTooLarge, "the body is larger than 32 KiB")
+		return nil, malformedWith(http.StatusRequestEntityTooLarge, "the body is larger than 32 KiB")
 	case err != nil:
-		return "", nil, malformed("the body could not be read")
-	case mediaType == noBody && len(body) > 0:
-		return "", nil, malformedWith(http.StatusUnsupportedMediaType, "the body has no Content-Type")
+		return nil, malformed("the body could not be read")
 	}
-	return mediaType, body, nil
+	return body, nil
 }
 
 func mediaTypeOf(h http.Header) (string, error) {

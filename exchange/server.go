@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -37,6 +39,12 @@ func (s *Service) Handler() http.Handler {
 	e.POST("/token", s.token)
 	e.OPTIONS("/token", preflight(&s.cfg.Server))
 	e.RouteNotFound("/token", s.token) // every other method, known to echo or not
+	for i := range s.cfg.Issuers {
+		if issuer := &s.cfg.Issuers[i]; issuer.BackchannelLogout {
+			e.POST(logoutPath+issuer.Name, s.backchannelLogout(issuer))
+			e.RouteNotFound(logoutPath+issuer.Name, s.backchannelLogout(issuer)) // every other method
+		}
+	}
 	e.Match(get, "/healthz", alive)
 	e.Match(get, "/readyz", s.readyz)
 	if s.cfg.Server.PublicURL != "" {
@@ -85,6 +93,7 @@ func (s *Service) token(c echo.Context) error {
 	}
 	answer, err := s.Exchange(c.Request().Context(), req)
 	if err != nil {
+		s.limits.failed(c.Request().Context(), req.Address, err)
 		return err
 	}
 	return c.JSON(http.StatusOK, answer)
@@ -98,6 +107,10 @@ func (s *Service) readRequest(c echo.Context) (*Request, error) {
 		return nil, err
 	}
 	if err := checkOrigin(&s.cfg.Server, r); err != nil {
+		return nil, err
+	}
+	s.noteForwarded(r)
+	if err := s.limits.address(r.Context(), c.RealIP()); err != nil {
 		return nil, err
 	}
 	req, err := parseRequest(r, mediaType, body)
@@ -132,7 +145,7 @@ func (s *Service) answerError(err error, c echo.Context) {
 		s.log.Error("internal error", "error", err, "trace_id", body.TraceID)
 	}
 	if waits(status) {
-		c.Response().Header().Set("Retry-After", retryAfterSeconds)
+		c.Response().Header().Set("Retry-After", strconv.Itoa(retryAfter(err)))
 	}
 	if err := c.JSON(status, body); err != nil {
 		s.log.Debug("answer not delivered", "error", err, "trace_id", body.TraceID)
@@ -169,21 +182,9 @@ func noStore(next echo.HandlerFunc) echo.HandlerFunc {
 // itself. echo's own extractor falls back to the left-most entry, which the
 // client writes.
 func clientAddress(trusted []netip.Prefix) echo.IPExtractor {
-	isTrusted := func(a netip.Addr) bool {
-		for _, p := range trusted {
-			if p.Contains(a) {
-				return true
-			}
-		}
-		return false
-	}
 	return func(r *http.Request) string {
-		host, _, err := net.SplitHostPort(r.RemoteAddr)
-		if err != nil {
-			return r.RemoteAddr
-		}
-		peer, err := netip.ParseAddr(host)
-		if err != nil || !isTrusted(peer.Unmap()) {
+		peer, host := peerAddress(r)
+		if !anyContains(trusted, peer) {
 			return host
 		}
 		entries := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
@@ -192,11 +193,39 @@ func clientAddress(trusted []netip.Prefix) echo.IPExtractor {
 			if err != nil {
 				return host
 			}
-			if addr = addr.Unmap().WithZone(""); !isTrusted(addr) {
+			if addr = addr.Unmap().WithZone(""); !anyContains(trusted, addr) {
 				return addr.String()
 			}
 		}
 		return host
+	}
+}
+
+// peerAddress returns who is at the other end of the connection; addr is the
+// zero Addr when host, which is for logs, is no IP address.
+func peerAddress(r *http.Request) (addr netip.Addr, host string) {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}, r.RemoteAddr
+	}
+	addr, _ = netip.ParseAddr(host)
+	return addr.Unmap(), host
+}
+
+func anyContains(prefixes []netip.Prefix, a netip.Addr) bool {
+	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+// noteForwarded counts requests whose X-Forwarded-For is not believed, and
+// warns of the first: behind a proxy that is not listed, all clients share the
+// limits of one.
+func (s *Service) noteForwarded(r *http.Request) {
+	if r.Header["X-Forwarded-For"] == nil {
+		return
+	}
+	peer, host := peerAddress(r)
+	if !anyContains(s.cfg.Server.TrustedProxies, peer) && s.forwarded.Add(1) == 1 {
+		s.log.Warn("X-Forwarded-For is not believed, because server.trusted_proxies does not list who sent it; if that is a proxy of yours, all its clients count as one", "peer", host)
 	}
 }
 

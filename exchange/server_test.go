@@ -67,6 +67,7 @@ issuers:
 parameters:
   room: {pattern: "[a-z0-9-]{1,64}"}
   platform: {enum: [ios, android, web], default: web}
+limits: {per_ip: off, per_subject: off, failures_per_ip: off}
 audit: {key: ThirtyTwoBytesThatHashSubjects00}
 rules:
   - name: suspended

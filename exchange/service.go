@@ -7,12 +7,14 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"twilio-sts/config"
 	"twilio-sts/config/rules"
 	"twilio-sts/exchange/internal/accesstoken"
 	"twilio-sts/exchange/internal/idtoken"
+	"twilio-sts/exchange/internal/store"
 )
 
 // Options are what a Service needs beyond its configuration.
@@ -23,6 +25,7 @@ type Options struct {
 	Rand      io.Reader         // for token ids; nil: crypto/rand
 	Transport http.RoundTripper // fetches keys; nil: one with limits
 	Shadow    *config.Config    // decides every exchange too, for the log alone; nil: none
+	Store     store.Store       // what replicas agree on; nil: in memory, for one replica
 }
 
 // A Service exchanges ID tokens for Twilio access tokens.
@@ -33,12 +36,16 @@ type Service struct {
 	verifier *idtoken.Verifier
 	minter   *accesstoken.Minter
 	audit    *audit
+	store    store.Store
+	limits   *limits
 	early    *throttle // log lines about tokens that did not verify
 	shadow   *shadow   // nil: none
 	ready    readiness
 
-	decisions decisions
-	retracer  *retracer
+	decisions   decisions
+	retracer    *retracer
+	storeErrors *throttle    // log lines
+	forwarded   atomic.Int64 // requests whose X-Forwarded-For was not believed
 }
 
 // New returns a Service for cfg. It does no I/O: Start, or Serve, fetches keys.
@@ -53,6 +60,9 @@ func New(cfg *config.Config, o Options) (*Service, error) {
 	if o.Audit == nil {
 		o.Audit = io.Discard
 	}
+	if o.Store == nil {
+		o.Store = store.NewMemory(o.Now)
+	}
 	verifier, err := idtoken.New(cfg, idtoken.Options{Now: o.Now, Log: o.Log, Transport: o.Transport})
 	if err != nil {
 		return nil, err
@@ -61,21 +71,29 @@ func New(cfg *config.Config, o Options) (*Service, error) {
 		o.Log.Warn("audit.key is not set: subject hashes cannot be compared across starts or replicas")
 	}
 	return &Service{
-		cfg:      cfg,
-		now:      o.Now,
-		log:      o.Log,
-		verifier: verifier,
-		minter:   accesstoken.New(accesstoken.Options{Accounts: cfg.Accounts, Now: o.Now, Rand: o.Rand}),
-		audit:    newAudit(cfg, o.Audit),
-		early:    &throttle{now: o.Now, perSecond: 10},
-		shadow:   newShadow(o.Shadow, o.Log, o.Now()),
-		retracer: &retracer{now: o.Now, log: o.Log},
+		cfg:         cfg,
+		now:         o.Now,
+		log:         o.Log,
+		verifier:    verifier,
+		minter:      accesstoken.New(accesstoken.Options{Accounts: cfg.Accounts, Now: o.Now, Rand: o.Rand}),
+		audit:       newAudit(cfg, o.Audit),
+		store:       o.Store,
+		limits:      newLimits(cfg.Limits, o.Store, o.Now, o.Log),
+		early:       &throttle{now: o.Now, perSecond: 10},
+		shadow:      newShadow(o.Shadow, o.Log, o.Now()),
+		retracer:    &retracer{now: o.Now, log: o.Log},
+		storeErrors: &throttle{now: o.Now, perSecond: 10},
 	}, nil
 }
 
 // Close waits until the Shadow has seen every exchange that it took, and logs
-// what became of them. Exchanges go on without it.
-func (s *Service) Close() { s.shadow.close() }
+// what became of them, and what else was counted. Exchanges go on without it.
+func (s *Service) Close() {
+	s.shadow.close()
+	if n := s.forwarded.Swap(0); n > 0 {
+		s.log.Info("X-Forwarded-For was not believed", "requests", n)
+	}
+}
 
 // Start keeps every issuer's keys fresh until ctx ends. It does not wait for
 // them.
@@ -104,7 +122,7 @@ func (s *Service) Exchange(ctx context.Context, r *Request) (*Answer, error) {
 			panic(p)
 		}
 	}()
-	answer, err := s.grant(r, token, parameters, rec)
+	answer, err := s.grant(ctx, r, token, parameters, rec)
 	if err != nil {
 		rec.refused(err)
 	}
@@ -118,16 +136,16 @@ func (s *Service) Exchange(ctx context.Context, r *Request) (*Answer, error) {
 }
 
 // grant decides and mints for a verified token, and notes both in rec.
-func (s *Service) grant(r *Request, token *idtoken.Token, parameters map[string]string, rec *record) (*Answer, error) {
+func (s *Service) grant(ctx context.Context, r *Request, token *idtoken.Token, parameters map[string]string, rec *record) (*Answer, error) {
 	now := s.now()
-	approval, err := s.approve(r, token, parameters, now)
+	approval, err := s.approve(ctx, r, token, parameters, now)
 	s.shadow.offer(r, token, now, approval, err)
 	if err != nil {
 		rec.trace = s.retrace(r, token, parameters, now, err)
 		return nil, err
 	}
 	rec.decided(approval.Decision())
-	minted, err := s.minter.Mint(approval)
+	minted, err := s.minter.Mint(approval, func() error { return s.use(ctx, r, token) })
 	if err != nil {
 		return nil, err
 	}
@@ -136,18 +154,25 @@ func (s *Service) grant(r *Request, token *idtoken.Token, parameters map[string]
 }
 
 // approve decides for a verified token that comes from an origin its issuer
-// allows.
-func (s *Service) approve(r *Request, token *idtoken.Token, parameters map[string]string, now time.Time) (*accesstoken.Approval, error) {
+// allows, whose subject does not ask too often, and whose session has not ended.
+func (s *Service) approve(ctx context.Context, r *Request, token *idtoken.Token, parameters map[string]string, now time.Time) (*accesstoken.Approval, error) {
 	if !originAllowed(s.cfg.Issuer(token.Issuer()), r.Origin) {
 		return nil, rules.Refuse(rules.OriginNotAllowed, "the issuer does not list this origin")
+	}
+	if err := s.limits.subject(ctx, token); err != nil {
+		return nil, err
+	}
+	if err := s.checkSession(ctx, r, token); err != nil {
+		return nil, err
 	}
 	return accesstoken.Approve(token, s.cfg.Rules, accesstoken.Request{Parameters: parameters, Scope: r.Scope}, now)
 }
 
 // retrace returns the rules' part in refusing what approve refused by err.
 func (s *Service) retrace(r *Request, token *idtoken.Token, parameters map[string]string, now time.Time, err error) ruleTrace {
-	if rules.ReasonOf(err) == rules.OriginNotAllowed {
-		return ruleTrace{}
+	switch rules.ReasonOf(err) {
+	case rules.OriginNotAllowed, rules.RateLimited, rules.LoggedOut, rules.StoreUnavailable:
+		return ruleTrace{} // the rules had no part in it
 	}
 	return s.retracer.retrace(func(trace *rules.Trace) {
 		s.cfg.Rules.Decide(&rules.Input{ //nolint:errcheck // it refuses again; the trace is what is wanted
@@ -166,7 +191,9 @@ func originAllowed(issuer *config.Issuer, origin string) bool {
 // noteEarly remembers a request that was refused before its token was verified,
 // and logs it, at most ten times a second: who is not signed in can neither fill
 // the disk nor hide in the noise.
-func (s *Service) noteEarly(r *Request, err error) {
+func (s *Service) noteEarly(r *Request, err error) { s.noteRefused("refused", r, err) }
+
+func (s *Service) noteRefused(msg string, r *Request, err error) {
 	var known idtoken.Rejection
 	if rejection := (*idtoken.Rejection)(nil); errors.As(err, &rejection) {
 		known = *rejection
@@ -175,7 +202,7 @@ func (s *Service) noteEarly(r *Request, err error) {
 	rec.refused(err)
 	s.decisions.refused(rec, known.KeyID)
 	if ok, suppressed := s.early.allow(); ok {
-		s.log.Info("refused", "reason", rec.Reason, "detail", err.Error(), "issuer", known.Issuer, "kid", known.KeyID,
+		s.log.Info(msg, "reason", rec.Reason, "detail", err.Error(), "issuer", known.Issuer, "kid", known.KeyID,
 			"address", r.Address, "trace_id", r.TraceID, "suppressed", suppressed)
 	}
 }

@@ -75,9 +75,15 @@ func newShadow(candidate *config.Config, log *slog.Logger, now time.Time) *shado
 	return s
 }
 
-// offer hands over an exchange of a verified token. It never waits.
+// offer hands over an exchange of a verified token. It never waits. An exchange
+// that no configuration decided, but what the store says, is none of its
+// business.
 func (s *shadow) offer(r *Request, token *idtoken.Token, at time.Time, approval *accesstoken.Approval, err error) {
 	if s == nil {
+		return
+	}
+	switch rules.ReasonOf(err) {
+	case rules.RateLimited, rules.LoggedOut, rules.StoreUnavailable:
 		return
 	}
 	x := exchanged{

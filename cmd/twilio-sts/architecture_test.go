@@ -23,6 +23,7 @@ var homes = map[string][]string{
 	"go.yaml.in/yaml/v4":                       {"config"},
 	"github.com/coreos/go-oidc/v3":             {"exchange/internal/idtoken"},
 	"github.com/labstack/echo/v4":              {"exchange"},
+	"github.com/redis/go-redis/v9":             {"exchange/internal/store"},
 	"github.com/twilio/twilio-go/client/jwt":   {"exchange/internal/accesstoken"},
 	"golang.org/x/oauth2":                      {"cmd/twilio-sts"},
 	"github.com/spf13/cobra":                   {"cmd/twilio-sts"},
@@ -33,6 +34,7 @@ var homes = map[string][]string{
 	"twilio-sts/exchange/internal/accesstoken": {"exchange"},
 	"twilio-sts/exchange/internal/idtoken":     {"exchange", "exchange/internal/accesstoken"},
 	"twilio-sts/exchange/internal/jwks":        {"exchange/internal/idtoken"},
+	"twilio-sts/exchange/internal/store":       {"exchange"},
 }
 
 // impure lists what a package must not import because of what it is.

@@ -83,6 +83,7 @@ func TestEndToEnd(t *testing.T) {
 	t.Run("parity", e.parity)
 	t.Run("browser", e.browser)
 	t.Run("rotation", e.rotation)
+	t.Run("logout", e.logout)
 	t.Run("faults", e.faults)
 }
 
@@ -356,7 +357,12 @@ type service struct {
 // and without having logged an error.
 func (e endToEnd) serve(t *testing.T, issuersAndRules string) *service {
 	t.Helper()
-	listen, admin := freeAddress(t), freeAddress(t)
+	return e.serveAt(t, freeAddress(t), issuersAndRules)
+}
+
+func (e endToEnd) serveAt(t *testing.T, listen, issuersAndRules string) *service {
+	t.Helper()
+	admin := freeAddress(t)
 	path := filepath.Join(t.TempDir(), "config.yaml")
 	write(t, path, fmt.Sprintf(e2eConfig, listen, admin)+issuersAndRules)
 
@@ -466,8 +472,9 @@ func wantRefusal(t *testing.T, description, reason, action string, status int, b
 type provider struct {
 	issuer  string
 	port    int
-	cmd     *exec.Cmd     // nil: not running
-	said    chan struct{} // closed when cmd has said all it will
+	clients []map[string]any // metadata
+	cmd     *exec.Cmd        // nil: not running
+	said    chan struct{}    // closed when cmd has said all it will
 	stderr  bytes.Buffer
 	fetches atomic.Int64 // of its keys, by the service
 }
@@ -481,7 +488,7 @@ func newProvider(t *testing.T) *provider {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &provider{issuer: "http://" + address}
+	p := &provider{issuer: "http://" + address, clients: []map[string]any{{"client_id": "spa"}, {"client_id": "other-app"}}}
 	if p.port, err = strconv.Atoi(port); err != nil {
 		t.Fatal(err)
 	}
@@ -528,7 +535,7 @@ func (p *provider) start(t *testing.T, keys ...map[string]any) {
 	input := toJSON(t, map[string]any{
 		"port":    p.port,
 		"jwks":    map[string]any{"keys": keys},
-		"clients": []string{"spa", "other-app"},
+		"clients": p.clients,
 		"accounts": map[string]any{
 			"alice": map[string]any{"email": "alice@example.com", "email_verified": true, "groups": []string{"support"}},
 			"bob":   map[string]any{"email": "bob@example.com", "email_verified": false, "groups": []string{}},
@@ -579,15 +586,21 @@ func newPrivateJWK(t *testing.T, kid string) map[string]any {
 // code with PKCE, and returns the ID token.
 func (p *provider) login(t *testing.T, clientID, account string) string {
 	t.Helper()
+	return p.loginIn(t, newBrowser(t), clientID, account)
+}
+
+// loginIn signs a person in in a browser of theirs.
+func (p *provider) loginIn(t *testing.T, browser *http.Client, clientID, account string) string {
+	t.Helper()
 	ctx := bounded(t)
 	op, err := oidc.NewProvider(ctx, p.issuer)
 	if err != nil {
 		t.Fatal(err)
 	}
-	app := oauth2.Config{ClientID: clientID, RedirectURL: "http://127.0.0.1/callback", Scopes: []string{"openid"}, Endpoint: op.Endpoint()}
+	app := oauth2.Config{ClientID: clientID, RedirectURL: appURL, Scopes: []string{"openid"}, Endpoint: op.Endpoint()}
 	app.Endpoint.AuthStyle = oauth2.AuthStyleInParams // a public client has no secret
 	verifier, state, nonce := oauth2.GenerateVerifier(), oauth2.GenerateVerifier(), oauth2.GenerateVerifier()
-	back := signInAt(t, app.AuthCodeURL(state, oidc.Nonce(nonce), oauth2.S256ChallengeOption(verifier)), app.RedirectURL, account)
+	back := signInAt(t, browser, app.AuthCodeURL(state, oidc.Nonce(nonce), oauth2.S256ChallengeOption(verifier)), account)
 	if back.Get("state") != state {
 		t.Fatalf("the provider sent back %v", back)
 	}
@@ -608,20 +621,28 @@ func (p *provider) login(t *testing.T, clientID, account string) string {
 
 var promptField = regexp.MustCompile(`name="prompt" value="(login|consent)"`)
 
-// signInAt fills in the provider's pages as a person does in a browser, and
-// returns what the provider sends back to the app.
-func signInAt(t *testing.T, authURL, redirectURL, account string) url.Values {
+// appURL is where the provider sends people back to the app.
+const appURL = "http://127.0.0.1/callback"
+
+// newBrowser returns a client that keeps cookies and stops where the app is.
+func newBrowser(t *testing.T) *http.Client {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	browser := &http.Client{Jar: jar, Timeout: e2eWait, CheckRedirect: func(r *http.Request, _ []*http.Request) error {
-		if strings.HasPrefix(r.URL.String(), redirectURL) {
+	return &http.Client{Jar: jar, Timeout: e2eWait, CheckRedirect: func(r *http.Request, _ []*http.Request) error {
+		if strings.HasPrefix(r.URL.String(), appURL) {
 			return http.ErrUseLastResponse
 		}
 		return nil
 	}}
+}
+
+// signInAt fills in the provider's pages as a person does in a browser, and
+// returns what the provider sends back to the app.
+func signInAt(t *testing.T, browser *http.Client, authURL, account string) url.Values {
+	t.Helper()
 	resp, err := browser.Get(authURL)
 	for range 3 { // login, consent, and back
 		if err != nil {

@@ -58,7 +58,12 @@ func (p *program) serve(ctx context.Context, path, shadow string) error {
 	if err != nil {
 		return err
 	}
-	service, err := exchange.New(cfg, exchange.Options{Now: p.now, Log: log, Audit: p.stdout, Shadow: candidate})
+	shared, err := exchange.OpenStore(cfg, p.now, log)
+	if err != nil {
+		return err
+	}
+	defer shared.Close()
+	service, err := exchange.New(cfg, exchange.Options{Now: p.now, Log: log, Audit: p.stdout, Shadow: candidate, Store: shared})
 	if err != nil {
 		return err
 	}

@@ -55,16 +55,17 @@ type Token struct {
 }
 
 // Mint signs the token that an approval stands for. What Twilio would refuse,
-// or take for more than was decided, is refused before it is signed. The error
-// is a *rules.Refusal.
-func (m *Minter) Mint(a *Approval) (*Token, error) {
+// or take for more than was decided, is refused before it is signed. The last
+// thing before that is use, which may refuse, too; nil never does. The error is
+// a *rules.Refusal or that of use.
+func (m *Minter) Mint(a *Approval, use func() error) (*Token, error) {
 	if a == nil || a.token == nil {
 		return nil, rules.Refuse(rules.Internal, "there is no approval to mint for")
 	}
-	return m.mint(a.decision)
+	return m.mint(a.decision, use)
 }
 
-func (m *Minter) mint(d *rules.Decision) (*Token, error) {
+func (m *Minter) mint(d *rules.Decision, use func() error) (*Token, error) {
 	account := m.accounts[d.Account]
 	switch {
 	case account == nil:
@@ -109,6 +110,11 @@ func (m *Minter) mint(d *rules.Decision) (*Token, error) {
 	granted, err := checkPayload(payload, d)
 	if err != nil {
 		return nil, err
+	}
+	if use != nil {
+		if err := use(); err != nil {
+			return nil, err
+		}
 	}
 	signed, err := jwt.SignTokenWithHMAC(t.Headers(), payload, account.APIKeySecret.Reveal())
 	if err != nil {

@@ -127,7 +127,7 @@ func TestMint(t *testing.T) {
 			m{"voice": m{"incoming": m{"allow": true}}, "video": m{"room": "r"}, "chat": m{"service_sid": is}, "data_sync": m{"service_sid": is}, "task_router": m{"workspace_sid": ws}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := newMinter().mint(&rules.Decision{Identity: "agent_7C1", Account: "main", TTL: time.Hour, Grants: test.grants})
+			got, err := newMinter().mint(&rules.Decision{Identity: "agent_7C1", Account: "main", TTL: time.Hour, Grants: test.grants}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -185,7 +185,7 @@ func TestMintRegions(t *testing.T) {
 		{"australia", "of australia", "SK" + hex32, "ACfedcba9876543210fedcba9876543210", "au1", m{"alg": "HS256", "typ": "JWT", "cty": "twilio-fpa;v=1", "twr": "au1"}},
 	} {
 		t.Run(test.account, func(t *testing.T) {
-			got, err := newMinter().mint(&rules.Decision{Identity: "u", Account: test.account, TTL: time.Hour, Grants: rules.Grants{Sync: &rules.Sync{ServiceSID: "default"}}})
+			got, err := newMinter().mint(&rules.Decision{Identity: "u", Account: test.account, TTL: time.Hour, Grants: rules.Grants{Sync: &rules.Sync{ServiceSID: "default"}}}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -212,7 +212,7 @@ func TestMintTTL(t *testing.T) {
 		{24*time.Hour - time.Second, "1780086399"},
 	} {
 		t.Run(test.ttl.String(), func(t *testing.T) {
-			got, err := newMinter().mint(&rules.Decision{Identity: "u", Account: "main", TTL: test.ttl, Grants: rules.Grants{Sync: &rules.Sync{ServiceSID: "default"}}})
+			got, err := newMinter().mint(&rules.Decision{Identity: "u", Account: "main", TTL: test.ttl, Grants: rules.Grants{Sync: &rules.Sync{ServiceSID: "default"}}}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -232,7 +232,7 @@ func TestMintIDs(t *testing.T) {
 	shape := regexp.MustCompile("^SK" + hex32 + "-[0-9a-f]{32}$")
 	seen := map[string]bool{}
 	for range 1000 {
-		got, err := minter.mint(&rules.Decision{Identity: "u", Account: "main", TTL: time.Hour, Grants: rules.Grants{Sync: &rules.Sync{ServiceSID: "default"}}})
+		got, err := minter.mint(&rules.Decision{Identity: "u", Account: "main", TTL: time.Hour, Grants: rules.Grants{Sync: &rules.Sync{ServiceSID: "default"}}}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -316,7 +316,7 @@ func TestMintRefuses(t *testing.T) {
 			if test.want != "" && !strings.HasPrefix(test.want, "internal: the token") { // those know the payload
 				minter = New(Options{Accounts: accounts(), Now: minter.now, Rand: signless{t}})
 			}
-			got, err := minter.mint(test.decision)
+			got, err := minter.mint(test.decision, nil)
 			checkRefusal(t, err, test.want)
 			if (got != nil) != (test.want == "") {
 				t.Errorf("token %v", got)
@@ -347,7 +347,7 @@ func TestMintWithoutRandomness(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			minter := New(Options{Accounts: accounts(), Now: func() time.Time { return now }, Rand: source})
-			got, err := minter.mint(&rules.Decision{Identity: "u", Account: "main", TTL: time.Hour, Grants: rules.Grants{Sync: &rules.Sync{ServiceSID: "default"}}})
+			got, err := minter.mint(&rules.Decision{Identity: "u", Account: "main", TTL: time.Hour, Grants: rules.Grants{Sync: &rules.Sync{ServiceSID: "default"}}}, nil)
 			checkRefusal(t, err, "internal: there is no randomness")
 			if got != nil {
 				t.Errorf("token %+v", got)
@@ -452,7 +452,7 @@ func TestApproveAndMint(t *testing.T) {
 	if diff := cmp.Diff(want, approval.Decision()); diff != "" {
 		t.Errorf("decision (-want +got):\n%s", diff)
 	}
-	minted, err := newMinter().Mint(approval)
+	minted, err := newMinter().Mint(approval, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -478,7 +478,7 @@ func TestNothingUnverifiedIsMinted(t *testing.T) {
 	}
 	for name, approval := range map[string]*Approval{"nil": nil, "zero": {}} {
 		t.Run("approval: "+name, func(t *testing.T) {
-			minted, err := newMinter().Mint(approval)
+			minted, err := newMinter().Mint(approval, nil)
 			checkRefusal(t, err, "internal: there is no approval to mint for")
 			if minted != nil {
 				t.Error("minted")
@@ -505,7 +505,7 @@ func TestMintConcurrently(t *testing.T) {
 		wg.Go(func() {
 			for i := worker * each; i < (worker+1)*each; i++ {
 				identity := fmt.Sprintf("u%d", i)
-				got, err := minter.mint(&rules.Decision{Identity: identity, Account: "main", TTL: time.Hour, Grants: rules.Grants{Video: &rules.Video{Room: identity}, Sync: &rules.Sync{ServiceSID: "default"}}})
+				got, err := minter.mint(&rules.Decision{Identity: identity, Account: "main", TTL: time.Hour, Grants: rules.Grants{Video: &rules.Video{Room: identity}, Sync: &rules.Sync{ServiceSID: "default"}}}, nil)
 				if err != nil {
 					t.Error(err)
 					return
@@ -541,7 +541,7 @@ func BenchmarkMint(b *testing.B) {
 	}}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := minter.mint(decision); err != nil {
+		if _, err := minter.mint(decision, nil); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -38,13 +38,14 @@ type parsed struct {
 var canonical = base64.RawURLEncoding.Strict()
 
 // parse reads a compact JWS, RFC 7515 §7.1, strictly, and refuses what no ID
-// token has. The error is a *rules.Refusal.
-func parse(raw string) (*parsed, error) {
+// token has; typ may be JWT or be left out, or be one of types. The error is a
+// *rules.Refusal.
+func parse(raw string, types ...string) (*parsed, error) {
 	p, err := split(raw)
 	if err != nil {
 		return nil, err
 	}
-	if err := p.checkHeader(); err != nil {
+	if err := p.checkHeader(types); err != nil {
 		return nil, err
 	}
 	if len(p.signature) == 0 {
@@ -109,7 +110,7 @@ func isForeign(c rune) bool {
 var forbiddenHeader = []string{"crit", "b64", "jwk", "jku", "x5u", "x5c", "zip", "enc", "epk", "apu", "apv", "iv", "tag", "p2s", "p2c", "cty"}
 
 // checkHeader checks the JOSE header and reads alg and kid.
-func (p *parsed) checkHeader() error {
+func (p *parsed) checkHeader(types []string) error {
 	unsupported := func(why string) error { return rules.Refuse(rules.UnsupportedToken, "%s", why) }
 	for name := range p.header {
 		if folded := strings.ToLower(name); folded != name && isHeaderName(folded) {
@@ -134,11 +135,13 @@ func (p *parsed) checkHeader() error {
 		}
 	}
 	if typ, present := p.header["typ"]; present {
-		switch typ, ok := typ.(string); {
-		case !ok:
+		typ, ok := typ.(string)
+		if !ok {
 			return rules.Refuse(rules.MalformedToken, "typ is not a string")
+		}
 		// RFC 7515 §4.1.9 lets application/ be left out.
-		case !strings.EqualFold(strings.TrimPrefix(strings.ToLower(typ), "application/"), "jwt"):
+		typ = strings.TrimPrefix(strings.ToLower(typ), "application/")
+		if typ != "jwt" && !slices.Contains(types, typ) {
 			return unsupported("its typ says that it is another kind of token")
 		}
 	}

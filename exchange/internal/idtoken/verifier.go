@@ -145,20 +145,27 @@ func (v *Verifier) Start(ctx context.Context) {
 // Verify verifies raw. The checks before the signature can only refuse; what
 // is accepted was signed. The error is a *Rejection.
 func (v *Verifier) Verify(ctx context.Context, raw string) (*Token, error) {
-	rejection := &Rejection{}
-	token, err := v.verify(ctx, raw, rejection)
+	return v.verify(ctx, raw, &Rejection{}, v.rules.CheckClaims)
+}
+
+// A check applies the policy of the issuer with the given name to claims.
+type check func(issuer string, claims rules.Claims, now time.Time) (client string, err error)
+
+// verify verifies a token whose claims are as policy wants them and whose typ
+// may be one of types, too. It notes in known what it learns of the token.
+func (v *Verifier) verify(ctx context.Context, raw string, known *Rejection, policy check, types ...string) (*Token, error) {
+	token, err := v.verified(ctx, raw, known, policy, types)
 	if err == nil {
 		return token, nil
 	}
-	if !errors.As(err, &rejection.Refusal) {
-		rejection.Refusal = &rules.Refusal{Reason: rules.Internal, Detail: "the verification broke off"}
+	if !errors.As(err, &known.Refusal) {
+		known.Refusal = &rules.Refusal{Reason: rules.Internal, Detail: "the verification broke off"}
 	}
-	return nil, rejection
+	return nil, known
 }
 
-// verify notes in known what it learns of the token.
-func (v *Verifier) verify(ctx context.Context, raw string, known *Rejection) (*Token, error) {
-	p, err := parse(raw)
+func (v *Verifier) verified(ctx context.Context, raw string, known *Rejection, policy check, types []string) (*Token, error) {
+	p, err := parse(raw, types...)
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +180,7 @@ func (v *Verifier) verify(ctx context.Context, raw string, known *Rejection) (*T
 		return nil, rules.Refuse(rules.UnsupportedToken, "its alg is not one of the issuer's algorithms")
 	}
 	now := v.now()
-	if _, err := v.rules.CheckClaims(r.name, p.claims, now); err != nil {
+	if _, err := policy(r.name, p.claims, now); err != nil {
 		return nil, err
 	}
 	key, err := r.keys.Find(ctx, p.kid, p.alg)
@@ -190,7 +197,7 @@ func (v *Verifier) verify(ctx context.Context, raw string, known *Rejection) (*T
 	}
 	// Once more, now that somebody vouches for what is checked: nothing that is
 	// accepted hangs on a check made before the signature was.
-	client, err := v.rules.CheckClaims(r.name, p.claims, now)
+	client, err := policy(r.name, p.claims, now)
 	if err != nil {
 		return nil, err
 	}
