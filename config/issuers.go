@@ -77,6 +77,7 @@ func (d *decoder) issuer(v value, server *Server) (Issuer, rules.IssuerSpec, boo
 
 	spec := rules.IssuerSpec{Path: v.path, Name: is.Name, Policy: is.Policy, Identity: o.get("identity").template(),
 		Claims: preset.types, Persons: preset.persons(&is), InsecureIdentity: o.get("insecure_identity").text() != ""}
+	spec.Editable, spec.Crowds = editable(&is), crowds(&is, v.path)
 	if claims, ok := o.get("claims").object(); ok {
 		for _, name := range claims.keys {
 			m := claims.get(name)

@@ -80,7 +80,7 @@ func (d *decoder) document(cfg *Config, root value) {
 	if v := o.need("version"); v.isSet() && (v.literal() != "1" || v.node.Tag != "!!int") {
 		v.fault("unknown-version", "this program reads version 1", "write version: 1")
 	}
-	cfg.Server = d.server(o.get("server"), &cfg.NotYet)
+	cfg.Server = d.server(o.get("server"))
 	cfg.Accounts = d.accounts(o.need("accounts"))
 	cfg.Tokens = d.tokens(o.get("tokens"))
 	identityKey := d.identityKey(o.get("identity_key"))
@@ -89,6 +89,7 @@ func (d *decoder) document(cfg *Config, root value) {
 	cfg.Limits = d.limits(o.get("limits"))
 	cfg.Audit = d.audit(o.get("audit"), parameters, &cfg.NotYet)
 	cfg.Store = d.store(o.get("store"))
+	d.lintStore(cfg, specs)
 
 	spec := &rules.Spec{
 		Issuers:          specs,
@@ -104,6 +105,7 @@ func (d *decoder) document(cfg *Config, root value) {
 	for _, a := range cfg.Accounts {
 		spec.Accounts = append(spec.Accounts, rules.AccountSpec{Name: a.Name, Region: a.Region})
 	}
+	spec.Audited, spec.Partial = cfg.Audit.Claims, d.faulty()
 	set, faults := rules.Compile(spec)
 	for _, f := range faults {
 		d.fault(f)

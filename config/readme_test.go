@@ -170,7 +170,8 @@ func TestReadmeExamples(t *testing.T) {
 				t.Fatalf("%v\n%s", err, whole)
 			}
 			for _, warning := range cfg.Warnings {
-				if !strings.Contains(block, "# warned of: "+warning.ID) {
+				notItsOwn := warning.ID == "unused-claim" && !strings.Contains(block, "issuers:")
+				if !notItsOwn && !strings.Contains(block, "# warned of: "+warning.ID) {
 					t.Errorf("%s\n%s", warning, whole)
 				}
 			}

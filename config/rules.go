@@ -33,6 +33,7 @@ func (d *decoder) rule(o object) rules.RuleSpec {
 		r.When.Source = "false" // its absence is a fault already
 	}
 	r.Issuers = d.ruleIssuers(o.get("issuer"))
+	r.AnyIssuer = o.get("issuer").isSet()
 	r.Deny = o.get("deny").text()
 	if ttl := o.get("ttl"); ttl.isSet() {
 		r.TTL = d.ttl(ttl, 0, 24*time.Hour-time.Second)

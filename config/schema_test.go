@@ -28,7 +28,7 @@ var beyondSchema = []string{
 	"auth-token", "duplicate-key", "duplicate-name", "empty-file", "expression-from-outside", "invalid-default", "invalid-pattern",
 	"merge-key", "missing-tenants", "no-identity-key", "not-a-condition", "not-json", "second-document", "short-key", "skew-too-long",
 	"syntax", "template-syntax", "test-failed", "ttl-too-long", "type", "type-mismatch", "unknown-account", "unknown-issuer",
-	"unknown-name", "unknown-origin", "unknown-parameter", "unreadable-file", "unset-variable", "video-region", "yaml-syntax",
+	"unknown-name", "unknown-origin", "unknown-parameter", "unreadable-file", "unset-variable", "video-region", "voice-identity", "yaml-syntax",
 }
 
 // stricter is where the schema asks for more than the loader, so that editors

@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-func (d *decoder) server(v value, notYet *Diagnostics) Server {
+func (d *decoder) server(v value) Server {
 	s := Server{Listen: "127.0.0.1:8080", AdminListen: "127.0.0.1:8081"}
 	o, ok := v.object("listen", "admin_listen", "admin_token", "public_url", "allowed_origins", "insecure_any_origin", "trusted_proxies", "tls")
 	if !ok {
@@ -26,10 +26,7 @@ func (d *decoder) server(v value, notYet *Diagnostics) Server {
 			s.AdminListen = d.address(m)
 		}
 	}
-	if m := o.get("admin_token"); m.isSet() {
-		s.AdminToken = m.secret("placeholder")
-		m.notYet(notYet)
-	}
+	s.AdminToken = d.adminToken(o.get("admin_token"))
 	s.PublicURL = d.publicURL(o.get("public_url"))
 	s.InsecureAnyOrigin = o.get("insecure_any_origin").boolean(false)
 	s.AllowedOrigins = d.origins(o.get("allowed_origins"))
@@ -52,6 +49,20 @@ func (d *decoder) server(v value, notYet *Diagnostics) Server {
 	}
 	s.TLS = d.tls(o.get("tls"))
 	return s
+}
+
+// adminToken reads a token that operators send as a bearer token.
+func (d *decoder) adminToken(v value) Secret {
+	const hint = "make one: openssl rand -hex 32 > admin.token"
+	token := v.secret(strings.Repeat("placeholder", 2))
+	unsendable := func(r rune) bool { return r <= ' ' || r > '~' }
+	switch s := token.Reveal(); {
+	case strings.ContainsFunc(s, unsendable):
+		v.fault("invalid-token", "the token has characters that cannot be sent in a header", hint)
+	case token.IsSet() && len(s) < 16:
+		v.warn("short-token", "the token has fewer than 16 characters, and may be guessed", hint)
+	}
+	return token
 }
 
 func parsePrefix(s string) (netip.Prefix, bool) {

@@ -343,6 +343,8 @@ server: {admin_token: {file: nothing}}
 audit: {key: {env: EMPTY}}
 store: {redis: {url: {env: NOT_SET}}}
 `},
+		{"an admin token that may be guessed", "", "server: {admin_token: {env: DOLLAR}}\n"},
+		{"an admin token that no header takes", "", "server: {admin_token: \"sixteen, and blanks\"}\n"},
 		{"a secret in the file, which no line shows", "", `identity_key: "itStandsHere itStandsHere
   itStandsHere itStandsHere"
 server: {admin_token: 'itStandsHere

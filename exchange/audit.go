@@ -40,6 +40,9 @@ type record struct {
 	Identity string         `json:"identity,omitempty"` // with subjects: plain
 	Claims   map[string]any `json:"claims,omitempty"`   // those in audit.claims
 	Request  map[string]any `json:"request,omitempty"`  // those in audit.claims
+
+	line  []byte    // the record as it was written; nil when it was not
+	trace ruleTrace // for operators, not for the audit
 }
 
 // An audit writes records, one JSON line each.
@@ -125,6 +128,7 @@ func (a *audit) granted(rec *record, t *accesstoken.Token) {
 func (rec *record) refused(err error) {
 	rec.Outcome = "refused"
 	rec.Reason = rules.ReasonOf(err)
+	rec.TokenID = "" // nobody has it
 	var r *rules.Refusal
 	if errors.As(err, &r) {
 		rec.Detail = r.Detail
@@ -149,5 +153,6 @@ func (a *audit) write(rec *record) error {
 	if err != nil {
 		return fmt.Errorf("writing the audit record: %w", err)
 	}
+	rec.line = line
 	return nil
 }

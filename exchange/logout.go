@@ -31,7 +31,7 @@ func (s *Service) backchannelLogout(issuer *config.Issuer) echo.HandlerFunc {
 			err = s.endSession(c.Request().Context(), r, issuer, token)
 		}
 		if err != nil {
-			s.logRefused("logout refused", r, err)
+			s.noteRefused("logout refused", r, err)
 			return ofLogoutToken(err)
 		}
 		return c.NoContent(http.StatusOK)

@@ -61,6 +61,9 @@ func (s *Service) AdminHandler() http.Handler {
 	e.Use(noStore)
 	e.Match(get, "/healthz", alive)
 	e.Match(get, "/readyz", s.readyzByIssuer)
+	operators := operatorsOnly(s.cfg.Server.AdminToken)
+	e.Match(get, "/decisions", s.listDecisions, operators)
+	e.Match(get, "/decisions/:trace_id", s.decisionByTraceID, operators)
 	return e
 }
 
@@ -85,7 +88,7 @@ func (s *Service) newEcho() *echo.Echo {
 func (s *Service) token(c echo.Context) error {
 	req, err := s.readRequest(c)
 	if err != nil {
-		s.logEarly(&Request{Address: c.RealIP(), TraceID: contextTraceID(c)}, err)
+		s.noteEarly(&Request{Address: c.RealIP(), TraceID: contextTraceID(c)}, err)
 		return err
 	}
 	answer, err := s.Exchange(c.Request().Context(), req)

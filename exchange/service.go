@@ -42,6 +42,8 @@ type Service struct {
 	shadow   *shadow   // nil: none
 	ready    readiness
 
+	decisions   decisions
+	retracer    *retracer
 	storeErrors *throttle    // log lines
 	forwarded   atomic.Int64 // requests whose X-Forwarded-For was not believed
 }
@@ -69,17 +71,17 @@ func New(cfg *config.Config, o Options) (*Service, error) {
 		o.Log.Warn("audit.key is not set: subject hashes cannot be compared across starts or replicas")
 	}
 	return &Service{
-		cfg:      cfg,
-		now:      o.Now,
-		log:      o.Log,
-		verifier: verifier,
-		minter:   accesstoken.New(accesstoken.Options{Accounts: cfg.Accounts, Now: o.Now, Rand: o.Rand}),
-		audit:    newAudit(cfg, o.Audit),
-		store:    o.Store,
-		limits:   newLimits(cfg.Limits, o.Store, o.Now, o.Log),
-		early:    &throttle{now: o.Now, perSecond: 10},
-		shadow:   newShadow(o.Shadow, o.Log, o.Now()),
-
+		cfg:         cfg,
+		now:         o.Now,
+		log:         o.Log,
+		verifier:    verifier,
+		minter:      accesstoken.New(accesstoken.Options{Accounts: cfg.Accounts, Now: o.Now, Rand: o.Rand}),
+		audit:       newAudit(cfg, o.Audit),
+		store:       o.Store,
+		limits:      newLimits(cfg.Limits, o.Store, o.Now, o.Log),
+		early:       &throttle{now: o.Now, perSecond: 10},
+		shadow:      newShadow(o.Shadow, o.Log, o.Now()),
+		retracer:    &retracer{now: o.Now, log: o.Log},
 		storeErrors: &throttle{now: o.Now, perSecond: 10},
 	}, nil
 }
@@ -103,12 +105,12 @@ func (s *Service) Start(ctx context.Context) { s.verifier.Start(ctx) }
 func (s *Service) Exchange(ctx context.Context, r *Request) (*Answer, error) {
 	parameters, err := s.cfg.Rules.Parameters(r.Parameters)
 	if err != nil {
-		s.logEarly(r, err)
+		s.noteEarly(r, err)
 		return nil, err
 	}
 	token, err := s.verifier.Verify(ctx, r.SubjectToken)
 	if err != nil {
-		s.logEarly(r, err)
+		s.noteEarly(r, err)
 		return nil, err
 	}
 	rec := s.audit.newRecord(s.now(), r, token, parameters)
@@ -116,6 +118,7 @@ func (s *Service) Exchange(ctx context.Context, r *Request) (*Answer, error) {
 		if p := recover(); p != nil { // the line is owed whatever happens
 			rec.refused(rules.Refuse(rules.Internal, "panic"))
 			s.audit.write(rec) // the panic says more than that this failed, too
+			s.decisions.decided(rec, token.Claims(), parameters)
 			panic(p)
 		}
 	}()
@@ -125,8 +128,10 @@ func (s *Service) Exchange(ctx context.Context, r *Request) (*Answer, error) {
 	}
 	if failure := s.audit.write(rec); failure != nil {
 		s.log.Error("audit", "error", failure, "trace_id", r.TraceID)
-		return nil, rules.Refuse(rules.AuditUnavailable, "the audit line could not be written")
+		answer, err = nil, rules.Refuse(rules.AuditUnavailable, "the audit line could not be written")
+		rec.refused(err)
 	}
+	s.decisions.decided(rec, token.Claims(), parameters)
 	return answer, err
 }
 
@@ -136,6 +141,7 @@ func (s *Service) grant(ctx context.Context, r *Request, token *idtoken.Token, p
 	approval, err := s.approve(ctx, r, token, parameters, now)
 	s.shadow.offer(r, token, now, approval, err)
 	if err != nil {
+		rec.trace = s.retrace(r, token, parameters, now, err)
 		return nil, err
 	}
 	rec.decided(approval.Decision())
@@ -162,26 +168,41 @@ func (s *Service) approve(ctx context.Context, r *Request, token *idtoken.Token,
 	return accesstoken.Approve(token, s.cfg.Rules, accesstoken.Request{Parameters: parameters, Scope: r.Scope}, now)
 }
 
+// retrace returns the rules' part in refusing what approve refused by err.
+func (s *Service) retrace(r *Request, token *idtoken.Token, parameters map[string]string, now time.Time, err error) ruleTrace {
+	switch rules.ReasonOf(err) {
+	case rules.OriginNotAllowed, rules.RateLimited, rules.LoggedOut, rules.StoreUnavailable:
+		return ruleTrace{} // the rules had no part in it
+	}
+	return s.retracer.retrace(func(trace *rules.Trace) {
+		s.cfg.Rules.Decide(&rules.Input{ //nolint:errcheck // it refuses again; the trace is what is wanted
+			Issuer: token.Issuer(), IssuerID: token.IssuerID(), Client: token.Client(), Claims: token.Claims(),
+			Request: parameters, Scope: r.Scope, Now: now,
+		}, trace)
+	})
+}
+
 // originAllowed reports whether an issuer that narrows the server's origins
 // lists this one. Programs that are no browser send none.
 func originAllowed(issuer *config.Issuer, origin string) bool {
 	return origin == "" || issuer.AllowedOrigins == nil || slices.Contains(issuer.AllowedOrigins, origin)
 }
 
-// logEarly says why a request was refused before its token was verified, at
-// most ten times a second: who is not signed in can neither fill the disk nor
-// hide in the noise.
-func (s *Service) logEarly(r *Request, err error) { s.logRefused("refused", r, err) }
+// noteEarly remembers a request that was refused before its token was verified,
+// and logs it, at most ten times a second: who is not signed in can neither fill
+// the disk nor hide in the noise.
+func (s *Service) noteEarly(r *Request, err error) { s.noteRefused("refused", r, err) }
 
-func (s *Service) logRefused(msg string, r *Request, err error) {
-	ok, suppressed := s.early.allow()
-	if !ok {
-		return
-	}
-	var refused idtoken.Rejection
+func (s *Service) noteRefused(msg string, r *Request, err error) {
+	var known idtoken.Rejection
 	if rejection := (*idtoken.Rejection)(nil); errors.As(err, &rejection) {
-		refused = *rejection
+		known = *rejection
 	}
-	s.log.Info(msg, "reason", rules.ReasonOf(err), "detail", err.Error(), "issuer", refused.Issuer, "kid", refused.KeyID,
-		"address", r.Address, "trace_id", r.TraceID, "suppressed", suppressed)
+	rec := &record{Time: s.now().UTC(), TraceID: r.TraceID, Config: s.cfg.Hash, Issuer: known.Issuer, Address: r.Address, Rules: []string{}}
+	rec.refused(err)
+	s.decisions.refused(rec, known.KeyID)
+	if ok, suppressed := s.early.allow(); ok {
+		s.log.Info(msg, "reason", rec.Reason, "detail", err.Error(), "issuer", known.Issuer, "kid", known.KeyID,
+			"address", r.Address, "trace_id", r.TraceID, "suppressed", suppressed)
+	}
 }

@@ -4,14 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
 	"twilio-sts/config"
+	"twilio-sts/config/rules"
 )
 
 type checkCommand struct {
 	path, format  string
+	explain       string
 	allowWarnings bool
 	noSecrets     bool
 }
@@ -25,17 +28,62 @@ func (p *program) checkCommand() *cobra.Command {
 with it at once: each fault with its line and column, and what would be right.
 
 The exit code is 0 when there is nothing, and 1 when there are faults or, without
---allow-warnings, warnings.`,
+--allow-warnings, warnings.
+
+Each fault ends in its id in brackets; --explain tells what is behind it.`,
 		Example: `  twilio-sts check --config config.yaml
-  twilio-sts check --config config.yaml --no-secrets --format github    in a pull request`,
+  twilio-sts check --config config.yaml --no-secrets --format github    in a pull request
+  twilio-sts check --explain email-unverified                           what it is about`,
 		Args: noArgs,
-		RunE: func(*cobra.Command, []string) error { return c.run(p) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("explain") {
+				return c.explainID(p)
+			}
+			return c.run(p)
+		},
 	}
 	cmd.Flags().StringVar(&c.path, "config", "config.yaml", "the configuration `FILE`")
 	cmd.Flags().StringVar(&c.format, "format", "text", "how to print: text, json or github")
 	cmd.Flags().BoolVar(&c.allowWarnings, "allow-warnings", false, "exit 0 when there are only warnings")
 	cmd.Flags().BoolVar(&c.noSecrets, "no-secrets", false, "do without the secrets that are missing")
+	cmd.Flags().StringVar(&c.explain, "explain", "", "explain the faults with this `ID`, and do nothing else")
 	return cmd
+}
+
+// explainID prints what there is to say about one kind of diagnostic.
+func (c *checkCommand) explainID(p *program) error {
+	text, ok := config.Explain(c.explain)
+	if ok {
+		fmt.Fprintln(p.stdout, wrap(text, 80))
+		return nil
+	}
+	ids := config.DiagnosticIDs()
+	hint := ""
+	if near := rules.Nearest(c.explain, ids); near != "" {
+		hint = "\ntwilio-sts: hint: did you mean " + near + "?"
+	}
+	return usageErrorf("no fault has the id %q%s\ntwilio-sts: hint: there are\n%s", c.explain, hint, wrap(strings.Join(ids, " "), 80))
+}
+
+// wrap breaks text into lines of at most width characters.
+func wrap(text string, width int) string {
+	var b strings.Builder
+	column := 0
+	for _, word := range strings.Fields(text) {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case column == 0:
+		case column+1+n > width:
+			b.WriteByte('\n')
+			column = 0
+		default:
+			b.WriteByte(' ')
+			column++
+		}
+		b.WriteString(word)
+		column += n
+	}
+	return b.String()
 }
 
 func (c *checkCommand) run(p *program) error {

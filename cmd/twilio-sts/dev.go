@@ -130,6 +130,7 @@ func (d *devServer) load(p *program, publicURL, providerURL string) (*config.Con
 		return nil, err
 	}
 	cfg.Server.PublicURL, cfg.Server.TLS, cfg.Server.TrustedProxies = publicURL, nil, nil
+	cfg.Server.AdminToken = config.Secret{}
 	cfg.Audit.Key = config.NewSecret(randomHex())
 	for i := range cfg.Accounts {
 		account := &cfg.Accounts[i]

@@ -25,12 +25,15 @@ type explainCommand struct {
 	scope                       string
 	unverified, showValues      bool
 	json, noSecrets             bool
+
+	traceID string
+	admins  []string // URLs
 }
 
 func (p *program) explainCommand() *cobra.Command {
 	var c explainCommand
 	cmd := &cobra.Command{
-		Use:   "explain --config FILE (--token FILE | --claims FILE)",
+		Use:   "explain --config FILE (--token FILE | --claims FILE | --trace-id ID)",
 		Short: "Show what somebody gets, and why",
 		Long: `Run an exchange up to the minting and show each step: the checks, every rule in
 order with its verdict and, where it did not match, that of each part of its
@@ -43,12 +46,24 @@ the evaluator that serves exchanges.
 Claims are a JSON object; what a test case may leave out may be left out. A token
 is verified with the issuer's keys. Values of claims and parameters are not shown
 unless asked for, and then with each part that reads them. The exit code is 1 when
-the person is refused.`,
+the person is refused.
+
+With --trace-id, which every refusal and audit line has, a running service tells
+what it decided: it remembers its last 1,000 decisions on tokens that verified, and
+as many refusals before that. Replicas are asked in the order given. Values are
+those that audit.claims lists; the others are unknown. The admin token, where the
+service has one, is that of TWILIO_STS_ADMIN_TOKEN, or of a --config that is given.`,
 		Example: `  echo '{"sub": "a1", "groups": ["support"]}' | twilio-sts explain --claims -
   twilio-sts explain --claims claims.json --param room=lobby --show-values
-  twilio-sts explain --token token.txt --unverified`,
+  twilio-sts explain --token token.txt --unverified
+  twilio-sts explain --trace-id 0af7651916cd43dd8448eb211c80319c`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd.Context(), p) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if c.traceID != "" || cmd.Flags().Changed("admin") {
+				return c.decision(cmd, p)
+			}
+			return c.run(cmd.Context(), p)
+		},
 	}
 	cmd.Flags().StringVar(&c.path, "config", "config.yaml", "the configuration `FILE`")
 	cmd.Flags().StringVar(&c.token, "token", "", "an ID token in `FILE`, - for standard input")
@@ -58,6 +73,8 @@ the person is refused.`,
 	cmd.Flags().StringVar(&c.scope, "scope", "", "the kinds of grant asked for")
 	cmd.Flags().BoolVar(&c.unverified, "unverified", false, "go on with a token that does not verify")
 	cmd.Flags().BoolVar(&c.showValues, "show-values", false, "show the values of claims and parameters")
+	cmd.Flags().StringVar(&c.traceID, "trace-id", "", "the trace `ID` of a request to a running service")
+	cmd.Flags().StringArrayVar(&c.admins, "admin", nil, "the `URL` of its admin listener (default that of --config, or "+defaultAdmin+"); may be repeated")
 	cmd.Flags().BoolVar(&c.json, "json", false, "print as JSON")
 	cmd.Flags().BoolVar(&c.noSecrets, "no-secrets", false, "do without the secrets that are missing")
 	return cmd
@@ -99,7 +116,7 @@ func (c *explainCommand) run(ctx context.Context, p *program) error {
 func (c *explainCommand) request(p *program) (exchange.ExplainRequest, error) {
 	r := exchange.ExplainRequest{Issuer: c.issuer, Scope: strings.Fields(c.scope), Unverified: c.unverified, Params: map[string]string{}}
 	if (c.token == "") == (c.claims == "") {
-		return r, usageErrorf("explain takes either --token or --claims\ntwilio-sts: hint: twilio-sts explain --help")
+		return r, usageErrorf("explain takes one of --token, --claims and --trace-id\ntwilio-sts: hint: twilio-sts explain --help")
 	}
 	for _, param := range c.params {
 		name, value, ok := strings.Cut(param, "=")
@@ -217,27 +234,7 @@ func (c *explainCommand) shown(value any) any {
 	if c.showValues {
 		return value
 	}
-	return "(" + kindOf(value) + ")"
-}
-
-func kindOf(value any) string {
-	switch value.(type) {
-	case nil:
-		return "null"
-	case bool:
-		return "bool"
-	case string:
-		return "string"
-	case int64:
-		return "int"
-	case float64:
-		return "double"
-	case []any:
-		return "list"
-	case map[string]any:
-		return "object"
-	}
-	return "number that is too large"
+	return "(" + rules.TypeName(value) + ")"
 }
 
 func newClosest(s *rules.Step) *closest {
@@ -272,19 +269,25 @@ func (e *explained) print(w io.Writer, values bool) {
 			p.line("  request.%s %s", name, p.value(e.Request[name]))
 		}
 	}
-	if len(e.Checks)+len(e.Require) > 0 {
+	p.steps()
+	p.outcome()
+}
+
+// steps prints what was checked, in order.
+func (p *explainPrinter) steps() {
+	if len(p.Checks)+len(p.Require) > 0 {
 		p.line("\nchecks")
 	}
-	for _, c := range e.Checks {
+	for _, c := range p.Checks {
 		p.line("  %s %s%s", mark(c.Verdict), c.Name, dash(c.Why))
 	}
-	for _, step := range e.Require {
+	for _, step := range p.Require {
 		p.step(step.Path, &step)
 	}
-	if len(e.Rules) > 0 {
+	if len(p.Rules) > 0 {
 		p.line("\nrules")
 	}
-	for _, step := range e.Rules {
+	for _, step := range p.Rules {
 		name := step.Name
 		if step.Deny {
 			name += " (deny)"
@@ -297,7 +300,6 @@ func (e *explained) print(w io.Writer, values bool) {
 			p.line("      %s is set by %s before it", lost.Output, lost.To)
 		}
 	}
-	p.outcome()
 }
 
 // step prints a condition: on one line where it holds, and else with each of

@@ -68,7 +68,20 @@ func (p *program) healthcheck(ctx context.Context, path, url string) error {
 
 // localURL is where a server is reached from its own machine.
 func localURL(s *config.Server) (string, error) {
-	host, port, err := net.SplitHostPort(s.Listen)
+	address, err := localAddress(s.Listen)
+	if err != nil {
+		return "", err
+	}
+	scheme := "http"
+	if s.TLS != nil {
+		scheme = "https"
+	}
+	return scheme + "://" + address + "/healthz", nil
+}
+
+// localAddress is where a listener is reached from its own machine.
+func localAddress(listen string) (string, error) {
+	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
 		return "", err
 	}
@@ -80,9 +93,5 @@ func localURL(s *config.Server) (string, error) {
 	case err == nil && ip.IsUnspecified():
 		host = "127.0.0.1"
 	}
-	scheme := "http"
-	if s.TLS != nil {
-		scheme = "https"
-	}
-	return scheme + "://" + net.JoinHostPort(host, port) + "/healthz", nil
+	return net.JoinHostPort(host, port), nil
 }

@@ -43,17 +43,14 @@ the end.`,
 // serve serves the configuration at path; shadow is the path of another to
 // compare with, or "".
 func (p *program) serve(ctx context.Context, path, shadow string) error {
-	cfg, err := p.load(path, config.Options{})
+	log := slog.New(slog.NewJSONHandler(p.stderr, nil))
+	cfg, err := p.loadServed(path, log)
 	if err != nil {
 		return err
 	}
-	// Serving would promise what these keys say, so it does not begin.
-	if len(cfg.NotYet) > 0 {
-		return cfg.NotYet
-	}
 	var candidate *config.Config
 	if shadow != "" {
-		if candidate, err = p.load(shadow, config.Options{}); err != nil {
+		if candidate, err = p.loadServed(shadow, log); err != nil {
 			return err
 		}
 	}
@@ -61,7 +58,6 @@ func (p *program) serve(ctx context.Context, path, shadow string) error {
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewJSONHandler(p.stderr, nil))
 	shared, err := exchange.OpenStore(cfg, p.now, log)
 	if err != nil {
 		return err
@@ -80,6 +76,23 @@ func (p *program) serve(ctx context.Context, path, shadow string) error {
 		log.Info("comparing", "shadow", candidate.Hash)
 	}
 	return service.Serve(ctx, public, admin)
+}
+
+// loadServed loads a configuration; what it is warned of are events, for whoever
+// reads the log.
+func (p *program) loadServed(path string, log *slog.Logger) (*config.Config, error) {
+	cfg, err := config.Load(path, config.Options{Getenv: p.getenv})
+	if err != nil {
+		return nil, err
+	}
+	// Serving would promise what these keys say, so it does not begin.
+	if len(cfg.NotYet) > 0 {
+		return nil, cfg.NotYet
+	}
+	for _, d := range cfg.Warnings {
+		log.Warn("configuration", "file", d.File, "line", d.Line, "column", d.Column, "path", d.Path, "id", d.ID, "problem", d.Message, "hint", d.Hint)
+	}
+	return cfg, nil
 }
 
 // listen opens both listeners before anything is served, so that an address

@@ -32,12 +32,13 @@ func TestServeWithShadow(t *testing.T) {
 		"live.yaml": live + `
   - name: agents
     when: "'agents' in claims.groups"
+    ttl: 5h
     grants: {video: {room: lobby}}
 `,
 		"new.yaml": diffConfig + `
   - name: agents
     when: "'agents' in claims.groups"
-    ttl: 30m
+    ttl: 4h
     grants: {video: {room: "${escape(claims.sub)}"}}
 `,
 	}

@@ -179,7 +179,7 @@ func TestJSONParams(t *testing.T) {
 	} {
 		t.Run(value, func(t *testing.T) {
 			params := []rules.FieldSpec{{Name: "p", Value: value}}
-			set, faults := rules.Compile(newSpec(grants("true", grant(rules.KindVoice, "outgoing_application_sid", ap, "outgoing_params", params))))
+			set, faults := rules.CompileUnproven(newSpec(grants("true", grant(rules.KindVoice, "outgoing_application_sid", ap, "outgoing_params", params))))
 			if set == nil {
 				if want != rules.RuleFailed || faults[0].ID != "type-mismatch" {
 					t.Fatalf("%+v", faults)

@@ -15,3 +15,24 @@ func (c Claims) Time(name string) (t time.Time, ok bool) { return timeOf(c[name]
 // Unrepresentable stands for a number that fits neither int64 nor float64
 // exactly as written. Whatever reads it is undecided.
 type Unrepresentable struct{}
+
+// TypeName names the type of a claim's value.
+func TypeName(value any) string {
+	switch value.(type) {
+	case nil:
+		return "null"
+	case bool:
+		return "bool"
+	case string:
+		return "string"
+	case int64:
+		return "int"
+	case float64:
+		return "double"
+	case []any:
+		return "list"
+	case map[string]any:
+		return "object"
+	}
+	return "number that is too large"
+}

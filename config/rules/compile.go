@@ -93,8 +93,10 @@ type compiler struct {
 
 // Compile checks and compiles spec. The Set is nil when there is a fault that
 // is not a warning.
-func Compile(spec *Spec) (*Set, []Fault) { return compileSpec(spec, false) }
+func Compile(spec *Spec) (*Set, []Fault) { return compileSpec(spec, true) }
 
+// compileSpec compiles spec, with the proofs and lints or, for tests of what is
+// not proven, without.
 func compileSpec(spec *Spec, prove bool) (*Set, []Fault) {
 	c := &compiler{spec: spec, reported: map[string]bool{}, envs: map[string]*cel.Env{}, programs: map[string]*program{}}
 	set := &Set{
@@ -117,6 +119,9 @@ func compileSpec(spec *Spec, prove bool) (*Set, []Fault) {
 		c.checkIdentities(set)
 		c.checkJoins(set)
 		c.checkVoice(set)
+		if !spec.Partial {
+			c.lint(set)
+		}
 	}
 	if c.failed() {
 		return nil, c.faults

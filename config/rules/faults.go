@@ -11,7 +11,6 @@ import (
 	"cel.dev/cel-go/common"
 	celast "cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/operators"
-	"cel.dev/cel-go/common/types"
 )
 
 // check parses and checks src, which stands at offset in the text at path, and
@@ -81,40 +80,6 @@ func calls(root celast.Expr, function string) bool {
 	return found
 }
 
-// syntaxFault words a syntax error. CEL's own text speaks of its grammar; the
-// mistakes people make have a better name.
-func syntaxFault(src string, at int, message string) (text, hint string) {
-	rest := src[at:]
-	word := rest[:tokenLength(src, at)]
-	switch {
-	case rest != "" && strings.Contains("‘’“”", firstRune(rest)):
-		return "curly quotes are not quotes here", "write ' or \""
-	case strings.HasPrefix(rest, "="):
-		return "= compares nothing", "write == to compare"
-	case rest != "" && strings.Contains(`'"`, rest[:1]) && stringEnd(src, at) < 0:
-		return "the string is not closed", ""
-	case word == "and", word == "or":
-		return fmt.Sprintf("%q is not an operator", word), "write && for and, || for or, ! for not"
-	case trailingNot.MatchString(src[:at]):
-		return `"not" is not an operator`, "write && for and, || for or, ! for not"
-	case word == "contains", word == "startsWith", word == "endsWith", word == "matches":
-		return fmt.Sprintf("%s is written behind a dot", word), fmt.Sprintf("write x.%s(y); to search a list, y in x", word)
-	case strings.HasPrefix(message, "Syntax error: token recognition"):
-		return fmt.Sprintf("%s has no meaning here", quote(firstRune(rest))), ""
-	case rest == "":
-		return "the expression ends too early", ""
-	}
-	if inner, ok := strings.CutPrefix(message, "Syntax error: "); ok && !strings.Contains(inner, "expecting") {
-		return inner, ""
-	}
-	if strings.HasPrefix(message, "Syntax error") {
-		return fmt.Sprintf("%s is not expected here", quote(word)), ""
-	}
-	return strings.ToLower(message[:1]) + message[1:], "" // a macro's own complaint, a limit
-}
-
-var trailingNot = regexp.MustCompile(`\bnot\s+$`)
-
 func firstRune(s string) string {
 	_, n := utf8.DecodeRuneInString(s)
 	return s[:n]
@@ -125,6 +90,8 @@ var (
 	noOverload      = regexp.MustCompile(`^found no matching overload for '([^']*)' applied to '(.*)'$`)
 	undeclared      = regexp.MustCompile(`^undeclared reference to '([^']*)'`)
 	undefinedField  = regexp.MustCompile(`^undefined field '([^']*)'$`)
+	notBool         = regexp.MustCompile(`^expected type 'bool' but found '(.*)'$`)
+	noField         = regexp.MustCompile(`^type '(.*)' does not support field selection$`)
 	receiverAndArgs = regexp.MustCompile(`^(.*)\.\((.*)\)$`)
 )
 
@@ -136,22 +103,33 @@ func (c *compiler) typeFault(root *celast.AST, src string, e *common.Error) Faul
 	if m := noOverload.FindStringSubmatch(e.Message); m != nil {
 		f.ID = "type-mismatch"
 		f.Message = "no matching overload for '" + overload(m[1], m[2]) + "'"
-		f.Hint = overloadHint(src, expr, m[1])
+		f.Hint = overloadHint(expr, m[1], m[2])
 	} else if m := undeclared.FindStringSubmatch(e.Message); m != nil {
 		f.ID = "unknown-name"
 		f.Message = fmt.Sprintf("unknown name %q", m[1])
 		f.Offset, f.Length = nameAt(src, at, m[1])
-		f.Hint = didYouMean(m[1], variables)
+		f.Hint = c.nameHint(src, f.Offset, m[1])
 		if expr != nil && expr.Kind() == celast.CallKind {
 			f.Message = fmt.Sprintf("unknown function %q", m[1])
-			f.Hint = didYouMean(m[1], functions)
+			f.Hint = c.functionHint(src, f.Offset, m[1])
 			if slices.Contains(functions, m[1]) {
 				f.Message, f.Hint = fmt.Sprintf("%s takes other arguments", m[1]), ""
+				if !expr.AsCall().IsMemberFunction() {
+					f.Hint = otherWords[m[1]]
+				}
 			}
 		}
 	} else if m := undefinedField.FindStringSubmatch(e.Message); m != nil {
 		f = unknownParameter(m[1], c.parameterNames())
 		f.Offset, f.Length = nameAt(src, at, m[1])
+	} else if m := notBool.FindStringSubmatch(e.Message); m != nil {
+		f.ID, f.Message = "type-mismatch", fmt.Sprintf("this is %s %s, and &&, || and ! put conditions together", article(m[1]), m[1])
+		f.Hint = "write the comparison out on both sides: claims.x == 'a' || claims.x == 'b', or claims.x in ['a', 'b']"
+	} else if m := noField.FindStringSubmatch(e.Message); m != nil {
+		f.Message = fmt.Sprintf("%s %s has no members", article(m[1]), m[1])
+		if word := strings.TrimPrefix(src[at:at+f.Length], "."); word == "length" || word == "size" {
+			f.Hint = "write size(…)"
+		}
 	}
 	return f
 }
@@ -208,25 +186,6 @@ func splitArguments(s string) []string {
 		}
 	}
 	return append(args, s[start:])
-}
-
-// overloadHint knows the usual case: a bool claim compared with text.
-func overloadHint(src string, e celast.Expr, function string) string {
-	if e == nil || e.Kind() != celast.CallKind || len(e.AsCall().Args()) != 2 || function != operators.Equals {
-		return ""
-	}
-	left, right := e.AsCall().Args()[0], e.AsCall().Args()[1]
-	if left.Kind() != celast.SelectKind || right.Kind() != celast.LiteralKind {
-		return ""
-	}
-	name := left.AsSelect().FieldName()
-	switch right.AsLiteral() {
-	case types.String("true"):
-		return fmt.Sprintf("%s is a bool; write claims.%s", name, name)
-	case types.String("false"):
-		return fmt.Sprintf("%s is a bool; write !claims.%s", name, name)
-	}
-	return ""
 }
 
 var (
@@ -324,6 +283,9 @@ func tokenLength(src string, at int) int {
 	if end := at; isIdent(src[at]) {
 		for end < len(src) && isIdent(src[end]) {
 			end++
+		}
+		if end < len(src) && (src[end] == '\'' || src[end] == '"') && isRawPrefix(src, end) {
+			return max(end, stringEnd(src, end)) - at
 		}
 		return end - at
 	}

@@ -243,17 +243,6 @@ type meeting struct {
 	right []int
 }
 
-// of returns the part of the text that pieces of one side read.
-func (m *meeting) of(pieces []int, piece int) string {
-	var part []rune
-	for i, r := range m.text {
-		if pieces[i] == piece {
-			part = append(part, r)
-		}
-	}
-	return string(part)
-}
-
 // A node is a step of a search: how two automata came to read the same.
 type node struct {
 	left, right int

@@ -17,6 +17,12 @@ type Spec struct {
 	// is configured, and then using pseudonym is a fault.
 	Pseudonym func(issuer, s string) string
 	Rules     []RuleSpec
+	// Audited are claims that the audit log writes down, whether or not rules
+	// read them.
+	Audited []string
+	// Partial says that the configuration has faults already, and placeholders
+	// where they are: nothing is warned of that may come from those.
+	Partial bool
 }
 
 // A Text is a condition or a value as written, with its path in the
@@ -42,6 +48,25 @@ type IssuerSpec struct {
 	// issuer from another; nil stands for sub.
 	Persons          [][]string
 	InsecureIdentity bool // Identity need not be proven one-to-one
+	// Editable are claims that nothing in the issuer's tokens vouches for,
+	// beyond those, such as name, that people write themselves anywhere.
+	Editable []string
+	Crowds   []Crowd
+}
+
+// A Crowd is people, or machines, who can have an issuer's tokens for our
+// audiences without anybody's leave: a rule that grants has to tell its people
+// from them.
+type Crowd struct {
+	ID  string // of the warning
+	Who string // anybody with a Google account
+	// Claims are those that tell: a condition on one of them is enough. Nil
+	// stands for every claim that does not say the same of everybody, and that
+	// people cannot write themselves. "client" stands for the variable.
+	Claims []string
+	Hint   string
+	// Path is where the warning belongs, once for all rules; "" for each rule.
+	Path string
 }
 
 func (is *IssuerSpec) persons() [][]string {
@@ -78,16 +103,18 @@ type ParameterSpec struct {
 
 // A RuleSpec is one rule as written.
 type RuleSpec struct {
-	Path     string // rules[4]
-	Name     string
-	Issuers  []string // names; nil means every issuer
-	When     Text
-	Deny     string        // not empty: the rule refuses, for this reason given to operators
-	TTL      time.Duration // 0: not set
-	Expires  time.Time     // zero: never; otherwise the rule is dead from this instant
-	Account  Text
-	Identity Text
-	Grants   []GrantSpec
+	Path    string // rules[4]
+	Name    string
+	Issuers []string // names; nil means every issuer
+	// AnyIssuer says that every issuer is meant, and not forgotten.
+	AnyIssuer bool
+	When      Text
+	Deny      string        // not empty: the rule refuses, for this reason given to operators
+	TTL       time.Duration // 0: not set
+	Expires   time.Time     // zero: never; otherwise the rule is dead from this instant
+	Account   Text
+	Identity  Text
+	Grants    []GrantSpec
 	// InsecureIdentity says that Identity need not be proven one-to-one.
 	InsecureIdentity bool
 }

@@ -4,6 +4,7 @@
 package exchangetest
 
 import (
+	"bytes"
 	"compress/gzip"
 	"encoding/json"
 	"io"
@@ -153,10 +154,12 @@ func Text(text string) http.HandlerFunc {
 }
 
 // Huge answers with a key set of 100 MB.
-func Huge(w http.ResponseWriter, _ *http.Request) {
+func Huge(w http.ResponseWriter, _ *http.Request) { writeHuge(w, 100) }
+
+func writeHuge(w io.Writer, megabytes int) {
 	io.WriteString(w, `{"keys":[`)
 	chunk := strings.Repeat(" ", 1<<20)
-	for range 100 {
+	for range megabytes {
 		if _, err := io.WriteString(w, chunk); err != nil {
 			return
 		}
@@ -164,20 +167,20 @@ func Huge(w http.ResponseWriter, _ *http.Request) {
 	io.WriteString(w, `]}`)
 }
 
-// GzipBomb answers with a small text that unpacks to a large one.
+// GzipBomb answers with a small text that unpacks to one of 8 MB.
 func GzipBomb(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Encoding", "gzip")
-	z := gzip.NewWriter(w)
-	defer z.Close()
-	Huge(gzipWriter{w, z}, nil)
+	w.Write(bomb())
 }
 
-type gzipWriter struct {
-	http.ResponseWriter
-	z *gzip.Writer
-}
-
-func (g gzipWriter) Write(p []byte) (int, error) { return g.z.Write(p) }
+// bomb is made once: packing it takes time.
+var bomb = sync.OnceValue(func() []byte {
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	writeHuge(z, 8) // into memory
+	z.Close()
+	return packed.Bytes()
+})
 
 // Redirect leads elsewhere.
 func Redirect(to string) http.HandlerFunc {

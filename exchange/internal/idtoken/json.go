@@ -1,6 +1,7 @@
 package idtoken
 
 import (
+	"bytes"
 	"errors"
 	"math"
 	"strconv"
@@ -15,24 +16,38 @@ var errJSON = errors.New("it is not strict JSON")
 
 // A jsonLimit bounds what parseObject takes.
 type jsonLimit struct {
-	depth   int // of nesting, the object itself included
-	members int // of all objects, and items of all lists, together
+	depth int // of nesting, the object itself included
+	work  int // see the costs below
 }
+
+// What reading costs, in units of about 50 ns. Anybody can send a token in
+// which everything is of the dearest kind, and reading it must not take longer
+// than checking a signature does.
+const (
+	openCost     = 2  // an object or a list, empty
+	itemCost     = 2  // a list's
+	memberCost   = 4  // an object's
+	fractionCost = 32 // a number with a fraction or an exponent
+)
 
 // parseObject reads a JSON object, RFC 8259, more strictly than encoding/json:
 // no member twice at any depth, however it is escaped, valid UTF-8, no lone
 // surrogates, nothing behind the object, and within limits. Numbers keep their
 // value: an integer literal is an int64, any other a float64, and what fits
-// neither is rules.Unrepresentable.
+// neither, or has more digits than a float64 can hold, is
+// rules.Unrepresentable.
 func parseObject(data []byte, limit jsonLimit) (map[string]any, error) {
 	if !utf8.Valid(data) {
 		return nil, errJSON
 	}
-	p := jsonParser{data: data, left: limit.members}
+	p := jsonParser{data: data, left: limit.work}
 	p.space()
 	if p.peek() != '{' {
 		return nil, errJSON
 	}
+	// The outermost object is most of it: room for all its members at once is
+	// cheaper than more again and again.
+	p.room = min(bytes.Count(data, []byte(","))+1, limit.work/memberCost)
 	v, ok := p.value(limit.depth)
 	p.space()
 	if !ok || p.at != len(data) {
@@ -44,7 +59,14 @@ func parseObject(data []byte, limit jsonLimit) (map[string]any, error) {
 type jsonParser struct {
 	data []byte
 	at   int
-	left int // members and items that may still come
+	left int // work that may still be done
+	room int // for how many members the next object is made
+}
+
+// spend reports whether there is work left for something of this cost.
+func (p *jsonParser) spend(cost int) bool {
+	p.left -= cost
+	return p.left >= 0
 }
 
 // peek returns the current byte, or 0, which JSON has nowhere, at the end.
@@ -69,12 +91,12 @@ func (p *jsonParser) space() {
 func (p *jsonParser) value(depth int) (v any, ok bool) {
 	switch c := p.peek(); {
 	case c == '{':
-		if depth == 0 {
+		if depth == 0 || !p.spend(openCost) {
 			return nil, false
 		}
 		return p.object(depth - 1)
 	case c == '[':
-		if depth == 0 {
+		if depth == 0 || !p.spend(openCost) {
 			return nil, false
 		}
 		return p.list(depth - 1)
@@ -100,13 +122,14 @@ func (p *jsonParser) word(w string) bool {
 
 func (p *jsonParser) object(depth int) (any, bool) {
 	p.at++ // {
-	members := map[string]any{}
+	members := make(map[string]any, p.room)
+	p.room = 0
 	if p.space(); p.peek() == '}' {
 		p.at++
 		return members, true
 	}
 	for {
-		if p.left--; p.left < 0 || p.peek() != '"' {
+		if !p.spend(memberCost) || p.peek() != '"' {
 			return nil, false
 		}
 		name, ok := p.str()
@@ -148,7 +171,7 @@ func (p *jsonParser) list(depth int) (any, bool) {
 		return items, true
 	}
 	for {
-		if p.left--; p.left < 0 {
+		if !p.spend(itemCost) {
 			return nil, false
 		}
 		v, ok := p.value(depth)
@@ -275,25 +298,42 @@ func (p *jsonParser) hex() (rune, bool) {
 	return r, true
 }
 
+// Lengths beyond which a number is not looked at, because it fits nothing:
+// those of -9223372036854775808, and of the digits that float64s are sure to
+// tell apart. Rounding longer ones can cost a hundred times as much.
+const (
+	maxInteger  = 20 // characters
+	maxMantissa = 19 // digits, without leading zeros
+)
+
 // number reads a number, RFC 8259 §6.
 func (p *jsonParser) number() (any, bool) {
 	start := p.at
 	if p.peek() == '-' {
 		p.at++
 	}
-	if whole := p.at; p.digits() == 0 || p.data[whole] == '0' && p.at-whole > 1 {
+	whole := p.at
+	if p.digits() == 0 || p.data[whole] == '0' && p.at-whole > 1 {
 		return nil, false
 	}
-	integer := true
+	if c := p.peek(); c != '.' && c != 'e' && c != 'E' {
+		text := p.data[start:p.at]
+		if len(text) <= maxInteger {
+			if n, err := strconv.ParseInt(string(text), 10, 64); err == nil {
+				return n, true
+			}
+		}
+		return rules.Unrepresentable{}, true
+	}
 	if p.peek() == '.' {
-		integer = false
 		p.at++
 		if p.digits() == 0 {
 			return nil, false
 		}
 	}
+	mantissa := bytes.TrimLeft(p.data[whole:p.at], "0.")
+	significant := len(mantissa) - bytes.Count(mantissa, []byte("."))
 	if c := p.peek(); c == 'e' || c == 'E' {
-		integer = false
 		p.at++
 		if c := p.peek(); c == '+' || c == '-' {
 			p.at++
@@ -302,15 +342,13 @@ func (p *jsonParser) number() (any, bool) {
 			return nil, false
 		}
 	}
-	text := string(p.data[start:p.at])
-	if integer {
-		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
-			return n, true
-		}
-		return rules.Unrepresentable{}, true
+	if !p.spend(fractionCost) {
+		return nil, false
 	}
-	if f, err := strconv.ParseFloat(text, 64); err == nil && !math.IsInf(f, 0) {
-		return f, true
+	if significant <= maxMantissa {
+		if f, err := strconv.ParseFloat(string(p.data[start:p.at]), 64); err == nil && !math.IsInf(f, 0) {
+			return f, true
+		}
 	}
 	return rules.Unrepresentable{}, true
 }

@@ -2,12 +2,18 @@ package idtoken
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"fmt"
+	"log/slog"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
+	"twilio-sts/config"
 	"twilio-sts/config/rules"
+	"twilio-sts/exchange/exchangetest"
 )
 
 func TestNumbers(t *testing.T) {
@@ -26,6 +32,12 @@ func TestNumbers(t *testing.T) {
 		{"1e3", 1000.0},
 		{"-1.5E-1", -0.15},
 		{"1e400", rules.Unrepresentable{}},
+		{"9007199254740993.0", 9007199254740992.0}, // halfway, to even
+		{"0.0000123456789012345678", 0.0000123456789012345678},
+		{"123456789.0123456789", 123456789.0123456789},
+		{"123456789.01234567891", rules.Unrepresentable{}}, // 20 digits
+		{"-12345678901234567890e-19", rules.Unrepresentable{}},
+		{"0.000000000000000000000000000000", 0.0},
 		{"01", nil},
 		{"-", nil},
 		{"+1", nil},
@@ -66,6 +78,86 @@ func TestStrings(t *testing.T) {
 	for _, text := range []string{`\x`, `\u12`, `\u12g4`, `\ud83d`, `\ud83dx`, `\ud83d\n`, `\ud83d\u0041`, `\`, "a\x00"} {
 		if got, err := parseObject([]byte(`{"s":"`+text+`"}`), claimsLimit); err == nil {
 			t.Errorf("%q: accepted as %q", text, got["s"])
+		}
+	}
+}
+
+// TestLimits has objects with as much in them as is read, and with one more.
+func TestLimits(t *testing.T) {
+	members := func(n int) string {
+		all := make([]string, n)
+		for i := range all {
+			all[i] = fmt.Sprintf(`"%d":0`, i)
+		}
+		return "{" + strings.Join(all, ",") + "}"
+	}
+	list := func(n int, item string) string {
+		return `{"x":[` + strings.TrimSuffix(strings.Repeat(item+",", n), ",") + "]}"
+	}
+	for _, test := range []struct {
+		name  string
+		of    func(n int) string
+		limit jsonLimit
+		most  int
+	}{
+		{"members", members, claimsLimit, 256},
+		{"members of a header", members, headerLimit, 64},
+		{"members inside", func(n int) string { return `{"x":{"y":[` + members(n) + `]}}` }, claimsLimit, 252},
+		{"items", func(n int) string { return list(n, "0") }, claimsLimit, 509},
+		{"empty objects", func(n int) string { return list(n, "{}") }, claimsLimit, 254},
+		{"fractions", func(n int) string { return list(n, "0.5") }, claimsLimit, 29},
+		{"depth", func(n int) string { return `{"x":` + strings.Repeat("[", n) + strings.Repeat("]", n) + "}" }, claimsLimit, 11},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if _, err := parseObject([]byte(test.of(test.most)), test.limit); err != nil {
+				t.Errorf("%d are refused", test.most)
+			}
+			if _, err := parseObject([]byte(test.of(test.most+1)), test.limit); err == nil {
+				t.Errorf("%d are read", test.most+1)
+			}
+		})
+	}
+}
+
+// TestGateIsFull refuses at once when as many signatures are being checked as
+// may be, and goes on when there is room again.
+func TestGateIsFull(t *testing.T) {
+	key := exchangetest.NewKey(t, "RS256", "k1")
+	now := time.Unix(1_780_000_000, 0)
+	set, err := json.Marshal(map[string]any{"keys": []any{key.JWK()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Parse("config.yaml", []byte(`
+version: 1
+accounts:
+  - name: main
+    account_sid: AC0123456789abcdef0123456789abcdef
+    api_key_sid: SK0123456789abcdef0123456789abcdef
+    api_key_secret: AsecretThatIsNoAuthTokenAtAll123
+issuers:
+  - {name: idp, issuer: "https://idp.example", audiences: [app], jwks_file: keys.json, identity: "${escape(claims.sub)}"}
+rules:
+  - {name: all, issuer: any, when: "true", grants: {video: {room: a}}}
+`), config.Options{ReadFile: func(string) ([]byte, error) { return set, nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := New(cfg, Options{Now: func() time.Time { return now }, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := key.Token(map[string]any{"iss": "https://idp.example", "sub": "u1", "aud": "app", "iat": now.Unix(), "exp": now.Unix() + 60})
+	for range cap(v.gate) {
+		v.gate <- struct{}{}
+	}
+	if _, err := v.Verify(context.Background(), good); rules.ReasonOf(err) != rules.Overloaded {
+		t.Errorf("with a full gate: %v", err)
+	}
+	<-v.gate
+	for range 2 { // each makes room for the next
+		if _, err := v.Verify(context.Background(), good); err != nil {
+			t.Errorf("with room for one: %v", err)
 		}
 	}
 }
@@ -138,6 +230,11 @@ func equal(got, want any) bool {
 
 // FuzzParse looks for a text that is taken for a token and is none.
 func FuzzParse(f *testing.F) {
+	for _, a := range exchangetest.NewCatalogue(f, time.Unix(1_780_000_000, 0)).Attacks {
+		if len(a.Token) <= 4<<10 { // larger ones only slow it down
+			f.Add(a.Token)
+		}
+	}
 	f.Add("eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.AAAA")
 	f.Add("eyJhbGciOiJub25lIn0.e30.")
 	f.Add("....")

@@ -14,15 +14,37 @@ import (
 	"twilio-sts/exchange/internal/idtoken"
 )
 
+// absent is the value of a member that is left out.
+var absent = &struct{ string }{"absent"}
+
+// A logoutWorld has a second issuer, which a logout token could be confused
+// with.
+type logoutWorld struct {
+	world
+	other    *exchangetest.IdP
+	otherKey *exchangetest.Key
+}
+
+func newLogoutWorld(t testing.TB) *logoutWorld {
+	t.Helper()
+	w := &logoutWorld{otherKey: exchangetest.NewKey(t, "RS256", "k2")}
+	w.key = exchangetest.NewKey(t, "RS256", "k1")
+	w.idp, w.other = exchangetest.NewIdP(t, w.key), exchangetest.NewIdP(t, w.otherKey)
+	w.verifier = newVerifier(t, issuersOf(`
+  - {name: idp, issuer: %q, audiences: [app], identity: "idp__${escape(claims.sub)}"}
+  - {name: other, issuer: %q, audiences: [app], identity: "other__${escape(claims.sub)}"}`, w.idp.URL, w.other.URL), idtoken.Options{}, &w.log)
+	return w
+}
+
 // logoutClaims returns those of a good logout token, changed.
-func (w *world) logoutClaims(changes m) m {
+func (w *logoutWorld) logoutClaims(changes m) m {
 	c := w.claims(m{"exp": now.Unix() + 120, "jti": "j1", "sid": "s1", "events": m{"http://schemas.openid.net/event/backchannel-logout": m{}}})
 	maps.Copy(c, changes)
 	maps.DeleteFunc(c, func(_ string, v any) bool { return v == absent })
 	return c
 }
 
-func (w *world) verifyLogout(raw string) string {
+func (w *logoutWorld) verifyLogout(raw string) string {
 	_, err := w.verifier.VerifyLogout(context.Background(), "idp", raw)
 	if err != nil {
 		return string(rules.ReasonOf(err))
@@ -33,7 +55,7 @@ func (w *world) verifyLogout(raw string) string {
 // TestLogoutToken has what tells a logout token apart, and some of each step
 // that it shares with ID tokens.
 func TestLogoutToken(t *testing.T) {
-	w := newWorld(t, "RS256", "")
+	w := newLogoutWorld(t)
 	header := func(changes m) string {
 		h := w.key.Header()
 		maps.Copy(h, changes)
