@@ -3,6 +3,7 @@ package rules
 import (
 	"fmt"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strings"
 
@@ -149,11 +150,12 @@ func (c *compiler) parameters() []parameter {
 			c.fault(Fault{Path: spec.Path, ID: "pattern-or-enum", Message: "a parameter has either pattern or enum"})
 		case spec.Pattern != "":
 			// Compiled alone first: )|( would get out of the group that anchors it.
-			if _, err := regexp.Compile(spec.Pattern); err != nil {
+			parsed, err := syntax.Parse(spec.Pattern, syntax.Perl)
+			if err != nil {
 				c.fault(Fault{Path: spec.Path + ".pattern", ID: "invalid-pattern", Message: strings.TrimPrefix(err.Error(), "error parsing regexp: ")})
 				continue
 			}
-			p.pattern = regexp.MustCompile(`^(?:` + spec.Pattern + `)$`)
+			p.pattern = regexp.MustCompile(`^(?:` + parsed.String() + `)$`)
 		}
 		if (p.pattern != nil || spec.Enum != nil) && spec.HasDefault && spec.Default != "" && !p.allows(spec.Default) {
 			c.fault(Fault{Path: spec.Path + ".default", ID: "invalid-default", Message: "the default is not a value that the parameter allows"})

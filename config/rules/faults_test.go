@@ -222,6 +222,7 @@ func TestSpecFaults(t *testing.T) {
 		{"OAuth's own parameter", parameter(rules.ParameterSpec{Name: "state", Pattern: "x", Default: "x", HasDefault: true}), `parameters.x: "state" has a meaning of its own in OAuth [reserved-name]`},
 		{"neither pattern nor enum", parameter(rules.ParameterSpec{Name: "x"}), "parameters.x: a parameter has either pattern or enum [pattern-or-enum]"},
 		{"pattern and enum", parameter(rules.ParameterSpec{Name: "x", Pattern: "a", Enum: []string{"a"}}), "parameters.x: a parameter has either pattern or enum [pattern-or-enum]"},
+		{"a pattern with a quotation that its anchor would be part of", parameter(rules.ParameterSpec{Name: "x", Pattern: `\Qa.b`, Default: "a.b", HasDefault: true}), ""},
 		{"a pattern that gets out of its anchors", parameter(rules.ParameterSpec{Name: "x", Pattern: "a)|(b"}), "parameters.x.pattern: unexpected ): `a)|(b` [invalid-pattern]"},
 		{"a default that is not in enum", parameter(rules.ParameterSpec{Name: "x", Enum: []string{"a"}, Default: "b", HasDefault: true}), "parameters.x.default: the default is not a value that the parameter allows [invalid-default]"},
 		{"a default that only begins as the pattern", parameter(rules.ParameterSpec{Name: "x", Pattern: "a|b", Default: "ac", HasDefault: true}), "parameters.x.default: the default is not a value that the parameter allows [invalid-default]"},
