@@ -15,9 +15,9 @@ type readiness struct{ reached, stopped atomic.Bool }
 
 func (r *readiness) stop() { r.stopped.Store(true) }
 
-// isReady reports whether every issuer whose keys are to be waited for has had
+// Ready reports whether every issuer whose keys are to be waited for has had
 // keys at some time, and the service is not stopping.
-func (s *Service) isReady() bool {
+func (s *Service) Ready() bool {
 	if s.ready.stopped.Load() {
 		return false
 	}
@@ -42,7 +42,7 @@ func (s *Service) readyz(c echo.Context) error         { return s.answerReady(c,
 func (s *Service) readyzByIssuer(c echo.Context) error { return s.answerReady(c, s.verifier.Keys()) }
 
 func (s *Service) answerReady(c echo.Context, issuers []idtoken.KeyStatus) error {
-	if !s.isReady() {
+	if !s.Ready() {
 		return c.JSON(http.StatusServiceUnavailable, readyAnswer{"not ready", issuers})
 	}
 	return c.JSON(http.StatusOK, readyAnswer{"ready", issuers})

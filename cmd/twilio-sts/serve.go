@@ -18,7 +18,9 @@ func (p *program) serveCommand() *cobra.Command {
 		Short: "Run the token service",
 		Long: `Run the token service until SIGTERM or SIGINT, then finish what is in flight.
 
-Audit lines go to standard output, events to standard error, both as JSON.
+Audit lines go to standard output, events to standard error, both as JSON. Where
+systemd asks for it (Type=notify), it is told when the service is ready, as
+/readyz says, and when it stops.
 A configuration with faults, or one that asks for what this version does not
 do yet, does not start: see twilio-sts check.
 
@@ -75,7 +77,17 @@ func (p *program) serve(ctx context.Context, path, shadow string) error {
 	if candidate != nil {
 		log.Info("comparing", "shadow", candidate.Hash)
 	}
-	return service.Serve(ctx, public, admin)
+	socket, _ := p.getenv("NOTIFY_SOCKET")
+	ctx, stop := context.WithCancel(ctx)
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		notifier{socket, log}.follow(ctx, service.Ready)
+	}()
+	err = service.Serve(ctx, public, admin)
+	stop()
+	<-told
+	return err
 }
 
 // loadServed loads a configuration; what it is warned of are events, for whoever
