@@ -100,7 +100,7 @@ func (d *Decoded) checkTwilioGrants(grants map[string]any) {
 		case notGrants[kind] != "":
 			d.problem(0, "grants.%s %s", kind, notGrants[kind])
 		case !known:
-			d.problem(0, "grants has %q, and Twilio has voice, video, chat, data_sync and task_router", cutText(kind))
+			d.problem(0, "grants has %q, and Twilio has voice, video, chat, data_sync and task_router", cutTo(kind, 40))
 		case !isObject:
 			d.problem(20106, "grants.%s is not an object", kind)
 		default:
@@ -229,10 +229,10 @@ func (d *Decoded) checkTwilioLife(grants map[string]any, now time.Time) {
 	}
 }
 
-// cutText shortens what a token says.
-func cutText(s string) string {
-	if r := []rune(s); len(r) > 40 {
-		return string(r[:39]) + "…"
+// cutTo shortens what a token says to n characters.
+func cutTo(s string, n int) string {
+	if r := []rune(s); len(r) > n {
+		return string(r[:n-1]) + "…"
 	}
 	return s
 }
