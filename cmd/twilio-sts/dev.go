@@ -225,9 +225,9 @@ func prospect(set *rules.Set, c *rules.Case) string {
 	}
 	switch {
 	case len(had)+len(more) > len(has):
-		return text + "gets only " + names(has)
+		return text + "gets only " + kindNames(has)
 	case len(more) > 0:
-		return text + "also " + names(more)
+		return text + "also " + kindNames(more)
 	case reflect.DeepEqual(before.Decision.Grants, after.Decision.Grants):
 		return text + "the same"
 	}
@@ -238,10 +238,10 @@ func outcome(r rules.Result) string {
 	if r.Decision == nil {
 		return "is refused: " + string(rules.ReasonOf(r.Err))
 	}
-	return "gets " + names(r.Decision.Grants.Kinds())
+	return "gets " + kindNames(r.Decision.Grants.Kinds())
 }
 
-func names(kinds []rules.Kind) string {
+func kindNames(kinds []rules.Kind) string {
 	var words []string
 	for _, kind := range kinds {
 		words = append(words, string(kind))

@@ -67,7 +67,7 @@ service has one, is that of TWILIO_STS_ADMIN_TOKEN, or of a --config that is giv
 			return c.run(cmd.Context(), p)
 		},
 	}
-	cmd.Flags().StringVar(&c.path, "config", "config.yaml", "the configuration `FILE`")
+	cmd.Flags().StringVar(&c.path, "config", defaultConfig, "the configuration `FILE`")
 	cmd.Flags().StringVar(&c.token, "token", "", "an ID token in `FILE`, - for standard input")
 	cmd.Flags().StringVar(&c.claims, "claims", "", "claims as JSON in `FILE`, - for standard input")
 	cmd.Flags().StringVar(&c.issuer, "issuer", "", "the `NAME` of the issuer the claims are from")
@@ -79,7 +79,22 @@ service has one, is that of TWILIO_STS_ADMIN_TOKEN, or of a --config that is giv
 	cmd.Flags().StringArrayVar(&c.admins, "admin", nil, "the `URL` of its admin listener (default that of --config, or "+defaultAdmin+"); may be repeated")
 	cmd.Flags().BoolVar(&c.json, "json", false, "print as JSON")
 	cmd.Flags().BoolVar(&c.noSecrets, "no-secrets", false, "do without the secrets that are missing")
+	completeFrom(cmd, "issuer", func() []string {
+		cfg, err := config.Load(c.path, config.Options{Getenv: p.getenv, NoSecrets: true, SkipTests: true})
+		if err != nil {
+			return nil
+		}
+		return issuerNames(cfg)
+	})
 	return cmd
+}
+
+func issuerNames(cfg *config.Config) []string {
+	names := make([]string, len(cfg.Issuers))
+	for i := range cfg.Issuers {
+		names[i] = cfg.Issuers[i].Name
+	}
+	return names
 }
 
 func (c *explainCommand) run(ctx context.Context, p *program) error {
@@ -152,11 +167,7 @@ func (c *explainCommand) request(p *program) (exchange.ExplainRequest, error) {
 // A service ignores a parameter that it does not know, and so is it here.
 func (c *explainCommand) checkNames(p *program, cfg *config.Config, r exchange.ExplainRequest) error {
 	if c.issuer != "" && cfg.Issuer(c.issuer) == nil {
-		var names []string
-		for i := range cfg.Issuers {
-			names = append(names, cfg.Issuers[i].Name)
-		}
-		return usageErrorf("no issuer is named %q\ntwilio-sts: hint: %s", c.issuer, meant(c.issuer, names))
+		return usageErrorf("no issuer is named %q\ntwilio-sts: hint: %s", c.issuer, meant(c.issuer, issuerNames(cfg)))
 	}
 	names := cfg.Rules.ParameterNames()
 	for _, name := range slices.Sorted(maps.Keys(r.Params)) {
