@@ -41,7 +41,7 @@ func Decode(raw string, now time.Time) (*Decoded, error) {
 	d := &Decoded{Kind: kindIDToken, Header: header, Claims: claims, Times: []Moment{}, Problems: []string{}}
 	for _, name := range []string{"auth_time", "iat", "nbf", "exp"} {
 		if at, ok := seconds(claims[name]); ok {
-			d.Times = append(d.Times, Moment{name, at.UTC(), away(at.Sub(now))})
+			d.Times = append(d.Times, Moment{name, at.UTC(), away(at.Sub(now.Truncate(time.Second)))})
 		}
 	}
 	if meantForTwilio(header, claims) {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"regexp"
 	"strings"
@@ -87,6 +88,17 @@ Ctrl-C stops it.
 	e := &program{getenv: p.getenv, stdin: p.stdin, stdout: &explained, stderr: &faults, now: time.Now}
 	if code := e.run(ctx, strings.Fields(explain[1])); code != exitFine || !strings.Contains(explained.String(), "\n  rules     agents, everyone\n") {
 		t.Errorf("%s: exit code %d\n%s%s", explain[0], code, &explained, &faults)
+	}
+
+	provider := regexp.MustCompile(`identity provider  (\S+)`).FindStringSubmatch(text)[1]
+	resp, err := http.Get(provider)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	page, err := io.ReadAll(resp.Body)
+	if line := "gets chat, sync; with room=support also video"; err != nil || !strings.Contains(string(page), line) {
+		t.Errorf("the provider's page does not say %q: %v\n%s", line, err, page)
 	}
 
 	stop()

@@ -127,7 +127,11 @@ func (c *explainCommand) run(ctx context.Context, p *program) error {
 		e.print(p.stdout, c.showValues)
 	}
 	if x.Verified != nil && !c.unverified && rules.ReasonOf(x.Verified) != rules.MalformedToken {
-		fmt.Fprintln(p.stderr, "twilio-sts: hint: --unverified goes on with this token all the same")
+		flags := "--unverified"
+		if rules.ReasonOf(x.Verified) == rules.UnknownIssuer && len(cfg.Issuers) > 1 {
+			flags += " --issuer NAME"
+		}
+		fmt.Fprintf(p.stderr, "twilio-sts: hint: %s goes on with this token all the same\n", flags)
 	}
 	if err == nil && x.Refusal != nil {
 		err = errProblems
