@@ -64,6 +64,7 @@ widens.`,
 	cmd.Flags().StringVar(&c.failOn, "fail-on", "", "exit 1 when a change is of this `KIND`: widen")
 	cmd.Flags().BoolVar(&c.json, "json", false, "print as JSON")
 	cmd.Flags().BoolVar(&c.noSecrets, "no-secrets", false, "do without the secrets that are missing")
+	completeFrom(cmd, "fail-on", func() []string { return []string{"widen"} })
 	return cmd
 }
 
@@ -146,6 +147,16 @@ func (c *diffCommand) load(p *program, path string) (*side, error) {
 	cfg, err := p.load(path, config.Options{NoSecrets: c.noSecrets, SkipTests: true})
 	if err != nil {
 		return nil, err
+	}
+	failed := 0
+	for i := range cfg.Cases {
+		if len(cfg.Rules.RunCase(&cfg.Cases[i]).Diffs) > 0 {
+			failed++
+		}
+	}
+	if failed > 0 {
+		fmt.Fprintf(p.stderr, "twilio-sts: warning: %s: tests that fail: %d of %d; serve does not take it\ntwilio-sts: hint: twilio-sts test --config %s\n",
+			path, failed, len(cfg.Cases), shellWord(path))
 	}
 	defaults, err := cfg.Rules.Parameters(nil)
 	return &side{path, cfg, defaults}, err

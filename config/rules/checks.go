@@ -176,6 +176,15 @@ func conditionType(t *types.Type) bool {
 	return t.Kind() == types.BoolKind || t.Kind() == types.DynKind
 }
 
+// ParameterNames returns the names of the declared parameters, in their order.
+func (s *Set) ParameterNames() []string {
+	names := make([]string, len(s.parameters))
+	for i := range s.parameters {
+		names[i] = s.parameters[i].Name
+	}
+	return names
+}
+
 // Parameters checks the parameters a client sent against those declared, adds
 // defaults, and drops what is not declared. An empty one counts as not sent.
 // The error is a *Refusal for InvalidParameter and names the parameter.

@@ -407,8 +407,11 @@ func inScope(scope []string, grants *Grants) ([]Kind, error) {
 	var kinds []Kind
 	for _, word := range scope {
 		kind := Kind(word)
-		if !grants.Has(kind) {
-			return nil, Refuse(InvalidScope, "scope asks for what is not granted")
+		switch {
+		case !slices.Contains(Kinds[:], kind): // the client's own word
+			return nil, Refuse(InvalidScope, "scope asks for what is no kind of grant")
+		case !grants.Has(kind):
+			return nil, Refuse(InvalidScope, "scope asks for %s, which the rules do not give", kind)
 		}
 		kinds = append(kinds, kind)
 	}
