@@ -72,6 +72,11 @@ func explanations() map[string]string {
 			one. Set it, or, to check a pull request where there are no secrets, use --no-secrets.`,
 		"unreadable-file": `A file that the configuration names cannot be read, or is empty. A relative path is relative
 			to the configuration file, not to the directory in which the program was started.`,
+		"unreplaced-variable": `Nothing in the file is replaced by a shell's variables: $NAME and ${NAME} are text as any other,
+			and so is NAME. Write {env: NAME}, and the variable is read. In values of rules, ${ } holds an expression.`,
+		"padded-secret": `A credential begins or ends with a blank, a line end or a quote, which no credential of Twilio's does.
+			A shell takes quotes away; docker --env-file and systemd's files of variables may not. Nobody could sign in with
+			it, and nothing would say why.`,
 		"expression-from-outside": `A value that comes from a variable or a file holds a $. Expressions are part of the
 			policy and are checked with it, so they stand in the configuration itself.`,
 		"secret-in-config": `A secret is written into the configuration. The file is read in reviews, copied into tickets

@@ -267,7 +267,7 @@ func (d *decoder) store(v value) Store {
 		return s
 	}
 	url, onFailure := redis.need("url"), redis.get("on_failure")
-	s.RedisURL = url.secret("redis://localhost:6379")
+	s.RedisURL = url.password("redis://localhost:6379")
 	if s.RedisURL.IsSet() {
 		if _, err := ParseRedisURL(s.RedisURL.Reveal()); err != nil {
 			url.fault("invalid-url", "this is not the URL of a Redis server: "+err.Error(), "write rediss://user:password@host:6379; config/README.md has those of sentinels and clusters")

@@ -60,7 +60,7 @@ func (s strictCase) text() string { return edited(s.from, s.to) }
 func TestStrict(t *testing.T) {
 	t.Parallel()
 	const golden = "testdata/strict.out"
-	files := map[string]string{"nothing": "", "newline": "\r\n", "dollar": "${claims.sub}\n", "tls.crt": "x"}
+	files := map[string]string{"nothing": "", "newline": "\r\n", "dollar": "${claims.sub}\n", "padded": "itIsInAFile\n\n", "tls.crt": "x"}
 	want := map[string]string{}
 	if data, err := os.ReadFile(golden); err == nil {
 		for section := range strings.SplitSeq(strings.TrimPrefix(string(data), "== "), "\n== ") {
@@ -330,6 +330,22 @@ tokens: {not_beyond_id_token: 'true'}
     issuer: {env: NOT_SET}
     audiences: [{env: EMPTY}, {env: ""}, {env: [A]}, {env: {env: A}}, {env: A, file: b}, {evn: A}, {}]
     identity: {env: DOLLAR}
+`},
+		{"variables as shells write them", "*account", `  - {name: main, account_sid: $TWILIO_ACCOUNT_SID, api_key_sid: TWILIO_API_KEY_SID, api_key_secret: "${TWILIO_API_KEY_SECRET}", region: $REGION}
+  - {name: b, account_sid: {env: $TWILIO_ACCOUNT_SID}, api_key_sid: {env:TWILIO_API_KEY_SID}, api_key_secret: TWILIO_API_KEY_SECRET}
+  - {name: c, account_sid: {env: "${NOT_SET}"}, api_key_sid: {env: SHELL}, api_key_secret: {env: SHELL}}
+`},
+		{"variables as shells write them, elsewhere", "    audiences: [app]\n", `    audiences: ["${CLIENT_ID}", $CLIENT_ID, $client, a$B]
+    jwks_uri: ${JWKS_URI}
+    ca_file: {file: $CA_FILE}
+`},
+		{"a variable as shells write it, in brackets", "    audiences: [app]\n", "    audiences: [${CLIENT_ID}]\n"},
+		{"an expression in brackets", "    grants: {chat: {service_sid: IS0123456789abcdef0123456789abcdef}}\n", "    grants: {chat: {service_sid: ${claims.service}}}\n"},
+		{"blanks and quotes around credentials", "*account", `  - {name: main, account_sid: {env: PADDED}, api_key_sid: {file: padded}, api_key_secret: {env: QUOTED}}
+  - {name: b, account_sid: "AC0123456789abcdef0123456789abcdef ", api_key_sid: {env: TWILIO_API_KEY_SID}, api_key_secret: {file: padded}}
+  - {name: c, account_sid: {env: TWILIO_ACCOUNT_SID}, api_key_sid: {env: TWILIO_API_KEY_SID}, api_key_secret: " itStandsHere"}
+server: {admin_token: {env: QUOTED}}
+store: {redis: {url: {env: QUOTED}}}
 `},
 		{"files", "*issuer", `  - name: idp
     issuer: {file: nowhere}
