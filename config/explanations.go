@@ -105,7 +105,8 @@ func explanations() map[string]string {
 			a trusted proxy is an IP address or a range such as 10.0.0.0/8.`,
 		"invalid-url": `The URL must be https, or http on this machine alone, and without the parts that have no place in
 			it. An issuer is compared with iss byte for byte: copy it from the provider's
-			/.well-known/openid-configuration, with or without the slash at its end as it stands there.`,
+			/.well-known/openid-configuration, with or without the slash at its end as it stands there. How the issuers of the
+			best-known providers are written is known, and what cannot be one is refused: no token would ever match it.`,
 		"invalid-origin": `An origin is scheme://host, with a port where it is not the usual one, and nothing behind it:
 			https://app.example.com. Browsers send it in exactly this form, and it is compared as it is. null is the origin
 			of every sandboxed page, and allows all of them.`,
@@ -122,6 +123,9 @@ func explanations() map[string]string {
 		// Issuers.
 		"duplicate-issuer": `Two issuers have the same URL, and the token alone could not tell which rules hold for it. List
 			all audiences under one issuer, and tell people apart by client or by a claim.`,
+		"no-provider": `The issuer is one of a provider for which there is a preset, and it is not used. The preset tells its ID
+			tokens from its other tokens, such as access tokens or those of anonymous visitors, by the claims that each has. Add
+			provider: with its name.`,
 		"unknown-provider": `There is no preset of this name. A preset only sets what is known of a provider: leave it out
 			for one that is not in the list.`,
 		"missing-tenants": `The issuer's URL has {tenantid} in it, which stands for one tenant after the other, and none is

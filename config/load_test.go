@@ -168,7 +168,11 @@ func TestEveryKeyIsRead(t *testing.T) {
 	if diff := cmp.Diff([]string{"audit.file", "audit.on_failure"}, notYet); diff != "" {
 		t.Errorf("not available: %s", diff)
 	}
-	if diff := cmp.Diff(`config.yaml:39:52: warning: store.redis.on_failure: while Redis does not answer, tokens that were used up and sessions that have ended are let in [insecure]
+	if diff := cmp.Diff(`config.yaml:17:13: warning: issuers[0].issuer: this is an issuer of entra, and what its preset demands is not demanded [no-provider]
+   17 |     issuer: https://login.microsoftonline.com/{tenantid}/v2.0
+      |             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+   hint: write provider: entra
+config.yaml:39:52: warning: store.redis.on_failure: while Redis does not answer, tokens that were used up and sessions that have ended are let in [insecure]
    39 | store: {redis: {url: {env: REDIS_URL}, on_failure: insecure_allow}}
       |                                                    ^^^^^^^^^^^^^^
    hint: leave on_failure out`, got.Warnings.Error()); diff != "" {

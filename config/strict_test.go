@@ -392,6 +392,26 @@ audit: {key: 'itStandsHere', subjects: x}
   - {name: g, issuer: 'ftp://f', audiences: [x]}
   - {name: h, issuer: '://', audiences: [x]}
 `},
+		{"issuers that no token has", "*issuer", `  - {name: a, issuer: 'https://acme.eu.auth0.com', audiences: [x], identity: 'a__${escape(claims.sub)}'}
+  - {name: b, issuer: 'https://login.acme.example', provider: auth0, audiences: [x], identity: 'b__${escape(claims.sub)}'}
+  - {name: c, issuer: 'https://acme.us.auth0.com/.well-known/openid-configuration', provider: auth0, audiences: [x], identity: 'c__${escape(claims.sub)}'}
+  - {name: d, issuer: 'https://acme.example/realms/a/.well-known/openid-configuration', audiences: [x], identity: 'd__${escape(claims.sub)}'}
+  - {name: e, issuer: 'https://accounts.google.com/', audiences: [x], identity: 'e__${escape(claims.sub)}'}
+  - {name: f, issuer: 'https://google.example', provider: google, audiences: [x], identity: 'f__${escape(claims.sub)}'}
+  - {name: g, issuer: 'https://acme.okta.com/', audiences: [x], identity: 'g__${escape(claims.sub)}'}
+  - {name: h, issuer: 'https://acme.okta.com/oauth2/default/v1', provider: okta, audiences: [x], identity: 'h__${escape(claims.sub)}'}
+  - {name: i, issuer: 'https://login.microsoftonline.com/acme.example/v2.0', provider: entra, audiences: [x], identity: 'i__${escape(claims.oid)}'}
+  - {name: j, issuer: 'https://login.microsoftonline.com/11111111-2222-3333-4444-555555555555', audiences: [x], identity: 'j__${escape(claims.sub)}'}
+  - {name: k, issuer: 'https://login.microsoftonline.com/common/v2.0', audiences: [x], identity: 'k__${escape(claims.sub)}'}
+  - {name: l, issuer: 'https://sts.windows.net/11111111-2222-3333-4444-555555555555', audiences: [x], identity: 'l__${escape(claims.sub)}'}
+  - {name: m, issuer: 'https://appleid.apple.com/', provider: apple, audiences: [x], identity: 'm__${escape(claims.sub)}'}
+  - {name: n, issuer: 'https://acme.auth.eu-west-1.amazoncognito.com', audiences: [x], identity: 'n__${escape(claims.sub)}'}
+  - {name: o, issuer: 'https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_a/', audiences: [x], identity: 'o__${escape(claims.sub)}'}
+  - {name: p, issuer: 'https://securetoken.google.com', audiences: [x], identity: 'p__${escape(claims.sub)}'}
+  - {name: q, issuer: 'https://gitlab.com/', provider: gitlab, audiences: [x], identity: 'q__${escape(claims.sub)}'}
+  - {name: r, issuer: 'https://abc.supabase.co', audiences: [x], identity: 'r__${escape(claims.sub)}'}
+  - {name: s, issuer: 'https://abc.clerk.accounts.dev/', audiences: [x], identity: 's__${escape(claims.sub)}'}
+`},
 		{"one issuer twice", "    identity: \"idp_${escape(claims.sub)}\"\n", `    identity: "idp_${escape(claims.sub)}"
   - {name: b, issuer: 'https://idp.example/', audiences: [x]}
 `},
