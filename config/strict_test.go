@@ -278,6 +278,17 @@ store: {redis: x}
   - {name: c, when: 'true', grants: {}}
   - {name: d, when: 'true', issuer: [any, idp], ttl: 1h}
 `},
+		{"deny as if it were a switch", "*rule", `  - {name: a, when: "true", deny: false}
+  - {name: b, when: "true", deny: "no"}
+  - {name: c, when: "true", deny: Off, grants: {chat: {service_sid: IS0123456789abcdef0123456789abcdef}}}
+  - {name: d, when: "true", deny: true}
+  - {name: e, when: "true", deny: no more of this}
+`},
+		{"parameters of a test that are not declared", "", `parameters: {visit: {pattern: "[a-z]+"}}
+tests:
+  - {name: t, request: {vist: a}, expect: {identity: idp_a}}
+  - {name: u, request: {visit: a, platform: b}, expect: {identity: idp_a}}
+`},
 		{"wrong kinds in a test", "", `tests:
   - x
   - {name: [], issuer: [], claims: [], request: x, scope: {}, at: [], expect: x}
