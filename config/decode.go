@@ -228,11 +228,24 @@ func (d *decoder) fault(r rules.Fault) {
 			r.Offset, r.Length = end, 0
 		}
 	}
+	if r.Unfinished && d.isCutOff(n) {
+		f.Hint = "what follows a blank and a # is a comment: put the whole value in quotes"
+	}
 	if end := r.Offset + r.Length; n.Kind == yaml.ScalarNode && end > 0 && end <= len(n.Value) {
 		d.add(d.source.within(n, r.Offset), d.source.within(n, end), f)
 		return
 	}
 	d.at(n, f)
+}
+
+// isCutOff reports whether a comment follows a plain value on its line.
+func (d *decoder) isCutOff(n *yaml.Node) bool {
+	const notPlain = yaml.SingleQuotedStyle | yaml.DoubleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle
+	if n.Kind != yaml.ScalarNode || n.Style&notPlain != 0 {
+		return false
+	}
+	rest := d.source.text[d.source.within(n, len(n.Value)):]
+	return strings.HasPrefix(strings.TrimLeft(rest, " \t"), "#")
 }
 
 // nearest returns the node at a path, or at the closest path above it.

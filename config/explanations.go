@@ -186,7 +186,8 @@ func explanations() map[string]string {
 		"empty-grant": `The grant allows nothing: voice without an application cannot call, and without incoming_allow it cannot
 			be called. Add one of them, or take the grant out.`,
 		"any-room": `any_room makes a token that opens every room of the account, also those of other people, whoever gets it.
-			Name a room, which may be computed: room: "visit-${escape(claims.visit)}".`,
+			Name a room, which may be computed: room: "visit-${escape(claims.visit)}". A room that is a parameter whose pattern
+			takes any text is the same: the client names the room.`,
 		"room-and-any-room": `room opens one room and any_room opens all. Keep the one that is meant.`,
 		"video-region": `Video exists in the region us1 alone: a token signed by another region's key opens no room. Give the rule
 			an account in us1, or take video out.`,
@@ -219,7 +220,10 @@ func explanations() map[string]string {
 			contains between two values in place of a method behind a dot (to search a list, 'x' in claims.list), curly quotes
 			from a document, and a quote that is not closed.`,
 		"template-syntax": `In a value, ${ } holds an expression, and $$ is a dollar sign. A $ that is neither, or a ${ that is
-			not closed, is refused, because half an expression would become part of a name.`,
+			not closed, is refused, because half an expression would become part of a name. So is {{ }}, with which other
+			programs write expressions.`,
+		"plain-expression": `The value is an expression, and stands outside ${ }: it is taken for plain text, and is the same for
+			everybody. Conditions are expressions; values are text with expressions in ${ }.`,
 		"empty-condition": `The condition is empty, and an empty condition must never come to mean everybody. Write when: "true" if
 			everybody is meant.`,
 		"not-a-condition": `A condition comes to true or false, and this comes to something else. claims.groups is a list: write

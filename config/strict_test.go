@@ -113,6 +113,26 @@ version: 1
 - b
 `},
 		{"a colon inside plain text", "    when: \"true\"\n", "    when: claims.sub == 'a' ? b: c\n"},
+		{"values that a comment cuts off", "*rule", `  - {name: flow, when: claims.sub == 'x #y'
+     , ttl: 1h}
+  - name: block
+    when: claims.sub == 'x	#y'
+    ttl: 1h
+  - name: lines
+    when: claims.sub == 'x' ||
+      claims.sub == # y
+    ttl: 1h
+  - name: template
+    when: "true"
+    identity: a__${escape(claims.sub #)}
+    ttl: 1h
+  - name: quoted
+    when: "claims.sub == 'x" # y
+    ttl: 1h
+  - name: other
+    when: claims.sub = 'x' # y
+    ttl: 1h
+`},
 		{"quotes inside an open one", "    when: \"true\"\n", "    when: \"a\" == claims.sub\n"},
 		{"an alias of nothing", "    grants: {chat: {service_sid: IS0123456789abcdef0123456789abcdef}}\n", "    grants: *nothing\n"},
 		{"a byte order mark, and a fault behind it", "version: 1\n", "\ufeffversion: 2\n"},
