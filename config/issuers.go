@@ -97,12 +97,22 @@ func (d *decoder) issuerURL(is *Issuer, o object, p preset) {
 	is.URL = v.text()
 	u, err := url.Parse(is.URL)
 	if is.URL != "" && (err != nil || !IsSecure(u) || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.HasSuffix(is.URL, "#") || u.User != nil) {
-		v.fault("invalid-url", fmt.Sprintf("%q is not an issuer's URL", is.URL), "copy issuer from the provider's /.well-known/openid-configuration; it is https, without query and fragment")
-	}
-	if err == nil && IsSecure(u) && !isLoopback(u.Hostname()) {
+		hint := "copy issuer from the provider's /.well-known/openid-configuration; it is https, without query and fragment"
+		if full, err := url.Parse("https://" + is.URL); err == nil && !strings.Contains(is.URL, "//") { // accounts.google.com
+			if form := formOf(full, p.name); form != nil && form.fits(full) {
+				hint = "write " + full.String()
+			}
+		}
+		v.fault("invalid-url", fmt.Sprintf("%q is not an issuer's URL", is.URL), hint)
+	} else if err == nil && !isLoopback(u.Hostname()) {
 		d.issuerForm(v, is.URL, u, o, p)
 	}
-	is.Policy.IssuerIDs = append([]string{is.URL}, p.aliases...)
+	is.Policy.IssuerIDs = []string{is.URL}
+	for _, alias := range p.aliases {
+		if alias != is.URL { // which is a fault
+			is.Policy.IssuerIDs = append(is.Policy.IssuerIDs, alias)
+		}
+	}
 	const template = "{tenantid}"
 	tenants := o.get("tenants")
 	for _, item := range tenants.list() {
@@ -137,7 +147,10 @@ const metadataPath = "/.well-known/openid-configuration"
 // where the provider is known and not named.
 func (d *decoder) issuerForm(v value, text string, u *url.URL, o object, p preset) {
 	form := formOf(u, p.name)
-	base, isMetadata := strings.CutSuffix(text, metadataPath)
+	base, isMetadata := strings.CutSuffix(strings.TrimSuffix(text, "/"), metadataPath)
+	if !isMetadata {
+		base = text
+	}
 	switch {
 	case p.sharedIssuer(text): // said by the caller
 	case form != nil && !form.fits(u):

@@ -428,6 +428,9 @@ audit: {key: 'itStandsHere', subjects: x}
   - {name: c, issuer: 'https://acme.us.auth0.com/.well-known/openid-configuration', provider: auth0, audiences: [x], identity: 'c__${escape(claims.sub)}'}
   - {name: d, issuer: 'https://acme.example/realms/a/.well-known/openid-configuration', audiences: [x], identity: 'd__${escape(claims.sub)}'}
   - {name: e, issuer: 'https://accounts.google.com/', audiences: [x], identity: 'e__${escape(claims.sub)}'}
+  - {name: alias, issuer: accounts.google.com, provider: google, audiences: [x], identity: 'alias__${escape(claims.sub)}'}
+  - {name: metadata, issuer: 'https://b.example/.well-known/openid-configuration/', audiences: [x], identity: 'metadata__${escape(claims.sub)}'}
+  - {name: scheme, issuer: acme.eu.auth0.com/, audiences: [x], identity: 'scheme__${escape(claims.sub)}'}
   - {name: f, issuer: 'https://google.example', provider: google, audiences: [x], identity: 'f__${escape(claims.sub)}'}
   - {name: g, issuer: 'https://acme.okta.com/', audiences: [x], identity: 'g__${escape(claims.sub)}'}
   - {name: h, issuer: 'https://acme.okta.com/oauth2/default/v1', provider: okta, audiences: [x], identity: 'h__${escape(claims.sub)}'}
