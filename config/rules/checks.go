@@ -85,7 +85,11 @@ func (c *compiler) checkAccount(text Text) *AccountSpec {
 		}
 		names = append(names, c.spec.Accounts[i].Name)
 	}
-	c.fault(Fault{Path: text.Path, ID: "unknown-account", Message: fmt.Sprintf("no account is named %s", quote(parts[0].text)), Hint: didYouMean(parts[0].text, names)})
+	hint := didYouMean(parts[0].text, names)
+	if readsMember.MatchString(parts[0].text) {
+		hint = fmt.Sprintf(`write "${%s}"`, parts[0].text)
+	}
+	c.fault(Fault{Path: text.Path, ID: "unknown-account", Message: fmt.Sprintf("no account is named %s", quote(parts[0].text)), Hint: hint})
 	return nil
 }
 
