@@ -104,7 +104,7 @@ func (d *decoder) issuerURL(is *Issuer, o object, p preset) {
 			}
 		}
 		v.fault("invalid-url", fmt.Sprintf("%q is not an issuer's URL", is.URL), hint)
-	} else if err == nil && !isLoopback(u.Hostname()) {
+	} else if is.URL != "" && !isLoopback(u.Hostname()) {
 		d.issuerForm(v, is.URL, u, o, p)
 	}
 	is.Policy.IssuerIDs = []string{is.URL}
