@@ -99,7 +99,7 @@ func (d *decoder) issuerURL(is *Issuer, o object, p preset) {
 	if is.URL != "" && (err != nil || !IsSecure(u) || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.HasSuffix(is.URL, "#") || u.User != nil) {
 		v.fault("invalid-url", fmt.Sprintf("%q is not an issuer's URL", is.URL), "copy issuer from the provider's /.well-known/openid-configuration; it is https, without query and fragment")
 	}
-	is.Policy.IssuerIDs = append([]string{is.URL}, p.aliases...)
+	is.Policy.IssuerIDs, is.Policy.Aliases = append([]string{is.URL}, p.aliases...), p.aliases
 	const template = "{tenantid}"
 	tenants := o.get("tenants")
 	for _, item := range tenants.list() {
@@ -112,13 +112,13 @@ func (d *decoder) issuerURL(is *Issuer, o object, p preset) {
 	switch multi := strings.Contains(is.URL, template); {
 	case d.options.IssuerURL != nil:
 		is.URL, is.Tenants = d.options.IssuerURL(is.Name), nil
-		is.Policy.IssuerIDs = []string{is.URL}
+		is.Policy.IssuerIDs, is.Policy.Aliases = []string{is.URL}, nil
 	case multi && len(is.Tenants) == 0:
 		v.fault("missing-tenants", "{tenantid} stands for the tenants listed under tenants, and there are none", "add tenants: [GUID, …]")
 	case !multi && len(is.Tenants) > 0:
 		tenants.fault("useless-tenants", "tenants goes with {tenantid} in issuer", "")
 	case multi:
-		is.Policy.IssuerIDs = nil
+		is.Policy.IssuerIDs, is.Policy.Aliases = nil, nil
 		for _, tenant := range is.Tenants {
 			is.Policy.IssuerIDs = append(is.Policy.IssuerIDs, strings.ReplaceAll(is.URL, template, tenant))
 		}

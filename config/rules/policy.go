@@ -14,6 +14,7 @@ type Policy struct {
 	// IssuerIDs are the values of iss that belong to this issuer, byte for
 	// byte; the first is the one test cases get.
 	IssuerIDs        []string
+	Aliases          []string // those of IssuerIDs that are other spellings of the first
 	Audiences        []string // never empty
 	TrustedAudiences []string // further audiences a token may name
 	AllowedAZP       []string // never empty
@@ -26,6 +27,16 @@ type Policy struct {
 	// AccessToken says that the provider's access token stands for an ID
 	// token, which it does not issue.
 	AccessToken bool
+}
+
+// IssuerID returns the issuer as it is configured, its tenant filled in, for
+// one of IssuerIDs: whoever a provider's token is about has one name, however
+// it spells iss.
+func (p *Policy) IssuerID(iss string) string {
+	if slices.Contains(p.Aliases, iss) {
+		return p.IssuerIDs[0]
+	}
+	return iss
 }
 
 // A ClaimRule names a claim by path and, where Values is not empty, the values
