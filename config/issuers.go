@@ -149,7 +149,7 @@ func (d *decoder) policy(p *rules.Policy, o object, preset preset) {
 			m.fault("invalid-duration", key+" is more than 0", "")
 		}
 	}
-	p.Required, p.Forbidden, p.AccessToken = preset.required, preset.forbidden, preset.accessToken
+	p.Required, p.Forbidden, p.StandIns, p.AccessToken = preset.required, preset.forbidden, preset.standIns, preset.accessToken
 	if d.options.IssuerURL == nil {
 		p.TenantClaim = preset.tenantClaim
 	}
