@@ -72,6 +72,11 @@ func explanations() map[string]string {
 			one. Set it, or, to check a pull request where there are no secrets, use --no-secrets.`,
 		"unreadable-file": `A file that the configuration names cannot be read, or is empty. A relative path is relative
 			to the configuration file, not to the directory in which the program was started.`,
+		"unreplaced-variable": `Nothing in the file is replaced by a shell's variables: $NAME and ${NAME} are text as any other,
+			and so is NAME. Write {env: NAME}, and the variable is read. In values of rules, ${ } holds an expression.`,
+		"padded-secret": `A credential begins or ends with a blank, a line end or a quote, which no credential of Twilio's does.
+			A shell takes quotes away; docker --env-file and systemd's files of variables may not. Nobody could sign in with
+			it, and nothing would say why.`,
 		"expression-from-outside": `A value that comes from a variable or a file holds a $. Expressions are part of the
 			policy and are checked with it, so they stand in the configuration itself.`,
 		"secret-in-config": `A secret is written into the configuration. The file is read in reviews, copied into tickets
@@ -100,7 +105,8 @@ func explanations() map[string]string {
 			a trusted proxy is an IP address or a range such as 10.0.0.0/8.`,
 		"invalid-url": `The URL must be https, or http on this machine alone, and without the parts that have no place in
 			it. An issuer is compared with iss byte for byte: copy it from the provider's
-			/.well-known/openid-configuration, with or without the slash at its end as it stands there.`,
+			/.well-known/openid-configuration, with or without the slash at its end as it stands there. How the issuers of the
+			best-known providers are written is known, and what cannot be one is refused: no token would ever match it.`,
 		"invalid-origin": `An origin is scheme://host, with a port where it is not the usual one, and nothing behind it:
 			https://app.example.com. Browsers send it in exactly this form, and it is compared as it is. null is the origin
 			of every sandboxed page, and allows all of them.`,
@@ -117,6 +123,9 @@ func explanations() map[string]string {
 		// Issuers.
 		"duplicate-issuer": `Two issuers have the same URL, and the token alone could not tell which rules hold for it. List
 			all audiences under one issuer, and tell people apart by client or by a claim.`,
+		"no-provider": `The issuer is one of a provider for which there is a preset, and it is not used. The preset tells its ID
+			tokens from its other tokens, such as access tokens or those of anonymous visitors, by the claims that each has. Add
+			provider: with its name.`,
 		"unknown-provider": `There is no preset of this name. A preset only sets what is known of a provider: leave it out
 			for one that is not in the list.`,
 		"missing-tenants": `The issuer's URL has {tenantid} in it, which stands for one tenant after the other, and none is

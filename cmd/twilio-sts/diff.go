@@ -160,9 +160,10 @@ func (c *diffCommand) people(p *program, before, after *side) ([]person, error) 
 			all.addCase(s, test, s.path)
 		}
 	}
-	// A case may be about an issuer that only one side has.
+	// A case may be about an issuer, or a parameter, that only one side has.
 	either := *before.cfg
 	either.Issuers = slices.Clone(either.Issuers)
+	either.Parameters = slices.Concat(either.Parameters, after.cfg.Parameters)
 	for _, name := range only(after, before) {
 		either.Issuers = append(either.Issuers, *after.cfg.Issuer(name))
 	}

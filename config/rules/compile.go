@@ -188,7 +188,7 @@ func (c *compiler) checkIdentityEverywhere(spec *IssuerSpec, is *issuer) {
 	for _, r := range is.rules {
 		if len(r.grants) > 0 && r.identity == nil {
 			c.fault(Fault{Path: spec.Path, ID: "no-identity", Message: fmt.Sprintf("issuer %q has no identity, and rule %q grants without setting one", spec.Name, r.name),
-				Hint: fmt.Sprintf(`add identity: "%s_${escape(claims.sub)}"`, spec.Name)})
+				Hint: fmt.Sprintf(`add identity: "%s__${escape(claims.sub)}"`, spec.Name)})
 			return
 		}
 	}

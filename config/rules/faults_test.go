@@ -205,12 +205,12 @@ func TestSpecFaults(t *testing.T) {
 		{"a deny with an account", rule(func(r *rules.RuleSpec) {
 			r.Deny, r.Grants, r.Account = "x", nil, rules.Text{Path: "rules[0].account", Source: "main"}
 		}), "rules[0]: a rule that denies sets nothing else [deny-and-grant]"},
-		{"an issuer without identity", func(s *rules.Spec) { s.Issuers[0].Identity = rules.Text{} }, `issuers[0]: issuer "idp" has no identity, and rule "r0" grants without setting one [no-identity] (add identity: "idp_${escape(claims.sub)}")`},
+		{"an issuer without identity", func(s *rules.Spec) { s.Issuers[0].Identity = rules.Text{} }, `issuers[0]: issuer "idp" has no identity, and rule "r0" grants without setting one [no-identity] (add identity: "idp__${escape(claims.sub)}")`},
 		{"an identity that not everyone gets", func(s *rules.Spec) {
 			s.Issuers[0].Identity = rules.Text{}
 			*s = *newSpec(grants("true", video("a")), with(when("claims.vip"), func(r *rules.RuleSpec) { r.Identity.Source = "x" }))
 			s.Issuers[0].Identity = rules.Text{}
-		}, `issuers[0]: issuer "idp" has no identity, and rule "r0" grants without setting one [no-identity] (add identity: "idp_${escape(claims.sub)}")`},
+		}, `issuers[0]: issuer "idp" has no identity, and rule "r0" grants without setting one [no-identity] (add identity: "idp__${escape(claims.sub)}")`},
 		{"an identity that everyone gets", func(s *rules.Spec) {
 			*s = *newSpec(grants("true", video("a")), with(when("true"), func(r *rules.RuleSpec) { r.Identity.Source = "x" }))
 			s.Issuers[0].Identity = rules.Text{}
