@@ -26,6 +26,8 @@ type Options struct {
 	Transport http.RoundTripper // fetches keys; nil: one with limits
 	Shadow    *config.Config    // decides every exchange too, for the log alone; nil: none
 	Store     store.Store       // what replicas agree on; nil: in memory, for one replica
+
+	After func(time.Duration) <-chan time.Time // bounds the wait for Audit; nil: time.After
 }
 
 // A Service exchanges ID tokens for Twilio access tokens.
@@ -60,6 +62,9 @@ func New(cfg *config.Config, o Options) (*Service, error) {
 	if o.Audit == nil {
 		o.Audit = io.Discard
 	}
+	if o.After == nil {
+		o.After = time.After
+	}
 	if o.Store == nil {
 		o.Store = store.NewMemory(o.Now)
 	}
@@ -76,7 +81,7 @@ func New(cfg *config.Config, o Options) (*Service, error) {
 		log:         o.Log,
 		verifier:    verifier,
 		minter:      accesstoken.New(accesstoken.Options{Accounts: cfg.Accounts, Now: o.Now, Rand: o.Rand}),
-		audit:       newAudit(cfg, o.Audit),
+		audit:       newAudit(cfg, &boundedWriter{out: o.Audit, after: o.After}),
 		store:       o.Store,
 		limits:      newLimits(cfg.Limits, o.Store, o.Now, o.Log),
 		early:       &throttle{now: o.Now, perSecond: 10},
