@@ -41,6 +41,10 @@ type Explanation struct {
 // Explain runs an exchange up to, and without, the minting. Its error means
 // that there is nothing to explain, not that the person is refused.
 func (s *Service) Explain(ctx context.Context, r ExplainRequest) (*Explanation, error) {
+	return s.current.Load().explain(ctx, r)
+}
+
+func (s *snapshot) explain(ctx context.Context, r ExplainRequest) (*Explanation, error) {
 	x := &Explanation{FromToken: r.Token != ""}
 	input := rules.Input{Scope: r.Scope, Now: s.now()}
 	var err error
@@ -62,7 +66,7 @@ func (s *Service) Explain(ctx context.Context, r ExplainRequest) (*Explanation, 
 }
 
 // explainToken fills in input from a token, verified or, where asked for, not.
-func (s *Service) explainToken(ctx context.Context, r ExplainRequest, x *Explanation, input *rules.Input) error {
+func (s *snapshot) explainToken(ctx context.Context, r ExplainRequest, x *Explanation, input *rules.Input) error {
 	token, err := s.verifyPatiently(ctx, r.Token)
 	if err == nil {
 		input.Issuer, input.IssuerID = token.Issuer(), token.IssuerID()
@@ -92,7 +96,7 @@ func (s *Service) explainToken(ctx context.Context, r ExplainRequest, x *Explana
 }
 
 // explainClaims fills in input from claims that somebody wrote down.
-func (s *Service) explainClaims(r ExplainRequest, x *Explanation, input *rules.Input) error {
+func (s *snapshot) explainClaims(r ExplainRequest, x *Explanation, input *rules.Input) error {
 	claims, err := idtoken.ParseClaims(r.Claims)
 	if err != nil {
 		return fmt.Errorf("reading the claims: %w", err)
@@ -113,7 +117,7 @@ func (s *Service) explainClaims(r ExplainRequest, x *Explanation, input *rules.I
 
 // explainedIssuer returns the issuer with the given name, or, without a name,
 // the one that matches.
-func (s *Service) explainedIssuer(name string, matches func(*config.Issuer) bool) (*config.Issuer, error) {
+func (s *snapshot) explainedIssuer(name string, matches func(*config.Issuer) bool) (*config.Issuer, error) {
 	var names []string
 	for i := range s.cfg.Issuers {
 		issuer := &s.cfg.Issuers[i]
@@ -130,7 +134,7 @@ func (s *Service) explainedIssuer(name string, matches func(*config.Issuer) bool
 
 // verifyPatiently verifies raw, and gives keys that are still being fetched
 // the time to arrive: a command has just started.
-func (s *Service) verifyPatiently(ctx context.Context, raw string) (*idtoken.Token, error) {
+func (s *snapshot) verifyPatiently(ctx context.Context, raw string) (*idtoken.Token, error) {
 	ctx, cancel := context.WithTimeout(ctx, explainWait)
 	defer cancel()
 	s.Start(ctx)

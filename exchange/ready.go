@@ -17,7 +17,7 @@ func (r *readiness) stop() { r.stopped.Store(true) }
 
 // isReady reports whether every issuer whose keys are to be waited for has had
 // keys at some time, and the service is not stopping.
-func (s *Service) isReady() bool {
+func (s *snapshot) isReady() bool {
 	if s.ready.stopped.Load() {
 		return false
 	}
@@ -38,10 +38,10 @@ type readyAnswer struct {
 	Issuers []idtoken.KeyStatus `json:"issuers,omitempty"`
 }
 
-func (s *Service) readyz(c echo.Context) error         { return s.answerReady(c, nil) }
-func (s *Service) readyzByIssuer(c echo.Context) error { return s.answerReady(c, s.verifier.Keys()) }
+func (s *snapshot) readyz(c echo.Context) error         { return s.answerReady(c, nil) }
+func (s *snapshot) readyzByIssuer(c echo.Context) error { return s.answerReady(c, s.verifier.Keys()) }
 
-func (s *Service) answerReady(c echo.Context, issuers []idtoken.KeyStatus) error {
+func (s *snapshot) answerReady(c echo.Context, issuers []idtoken.KeyStatus) error {
 	if !s.isReady() {
 		return c.JSON(http.StatusServiceUnavailable, readyAnswer{"not ready", issuers})
 	}
