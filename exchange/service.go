@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,6 +27,11 @@ type Options struct {
 	Transport http.RoundTripper // fetches keys; nil: one with limits
 	Shadow    *config.Config    // decides every exchange too, for the log alone; nil: none
 	Store     store.Store       // what replicas agree on; nil: in memory, for one replica
+
+	// OnReload is told what came of each attempt at another configuration, one
+	// at a time: the hash of the one that is served from then on, and why that is
+	// still the one before, or nil.
+	OnReload func(hash string, err error)
 }
 
 // A Service exchanges ID tokens for Twilio access tokens.
@@ -36,11 +42,13 @@ type Service struct {
 	auditLog *auditLog
 	store    store.Store
 	limiter  *limiter
-	early    *throttle // log lines about tokens that did not verify
-	shadow   *shadow   // nil: none
+	early    *throttle              // log lines about tokens that did not verify
+	shadow   atomic.Pointer[shadow] // nil: none
 	ready    readiness
 
-	current atomic.Pointer[snapshot] // what a request begins with
+	current   atomic.Pointer[snapshot] // what a request begins with
+	reloading sync.Mutex
+	running   context.Context // what Start was given; nil: nothing
 
 	decisions   decisions
 	retracer    *retracer
@@ -74,19 +82,19 @@ func New(cfg *config.Config, o Options) (*Service, error) {
 		retracer:    &retracer{now: o.Now, log: o.Log},
 		storeErrors: &throttle{now: o.Now, perSecond: 10},
 	}
-	first, err := s.newSnapshot(cfg)
+	verifier, err := idtoken.New(cfg, idtoken.Options{Now: o.Now, Log: o.Log, Transport: o.Transport})
 	if err != nil {
 		return nil, err
 	}
-	s.current.Store(first)
-	s.shadow = newShadow(o.Shadow, o.Log, o.Now())
+	s.current.Store(s.newSnapshot(cfg, verifier))
+	s.shadow.Store(newShadow(o.Shadow, o.Log, o.Now()))
 	return s, nil
 }
 
 // Close waits until the Shadow has seen every exchange that it took, and logs
 // what became of them, and what else was counted. Exchanges go on without it.
 func (s *Service) Close() {
-	s.shadow.close()
+	s.shadow.Load().close()
 	if n := s.forwarded.Swap(0); n > 0 {
 		s.log.Info("X-Forwarded-For was not believed", "requests", n)
 	}
@@ -94,7 +102,12 @@ func (s *Service) Close() {
 
 // Start keeps every issuer's keys fresh until ctx ends. It does not wait for
 // them.
-func (s *Service) Start(ctx context.Context) { s.current.Load().verifier.Start(ctx) }
+func (s *Service) Start(ctx context.Context) {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	s.running = ctx
+	s.current.Load().verifier.Start(ctx)
+}
 
 // Exchange verifies the subject token, decides by the rules what its owner
 // gets, and mints that. The audit line is written before the answer leaves.
@@ -140,7 +153,7 @@ func (s *snapshot) exchange(ctx context.Context, r *Request) (*Answer, error) {
 func (s *snapshot) grant(ctx context.Context, r *Request, token *idtoken.Token, parameters map[string]string, rec *record) (*Answer, error) {
 	now := s.now()
 	approval, err := s.approve(ctx, r, token, parameters, now)
-	s.shadow.offer(r, token, now, approval, err)
+	s.shadow.Load().offer(r, token, now, approval, err)
 	if err != nil {
 		rec.trace = s.retrace(r, token, parameters, now, err)
 		return nil, err
