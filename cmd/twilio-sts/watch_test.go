@@ -200,9 +200,9 @@ func TestWatch(t *testing.T) {
 			w.want("served")
 		}},
 		{"a bad file, and the old one", func(w *watch) {
-			w.write("config.yaml", "rules: [")
+			w.write("config.yaml", "rules: 'a' in b")
 			w.looks(2)
-			w.want(`config.yaml:1:1: did not find expected node content [yaml-syntax]`)
+			w.want(`config.yaml:1:8: the text goes on behind its closing quote [yaml-syntax]`)
 			w.write("config.yaml", watchedConfig)
 			w.looks(2)
 			w.want("served")
