@@ -18,8 +18,10 @@ type Config struct {
 	Audit    Audit
 	Store    Store
 	Rules    *rules.Set
-	Cases    []rules.Case // tests:, all of which pass
-	Warnings Diagnostics
+	// Parameters are the names of those that a client may send.
+	Parameters []string
+	Cases      []rules.Case // tests:, all of which pass
+	Warnings   Diagnostics
 	// NotYet has a diagnostic for each key that is set, valid, and has no
 	// machinery behind it in this version. Serving such a configuration would
 	// promise what is not done.

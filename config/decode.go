@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -109,6 +110,11 @@ func (d *decoder) syntax(err error) {
 		if strings.Contains(message, "mapping values are not allowed") {
 			f.Hint = "put the whole value in quotes: a colon and a space begin a mapping"
 		}
+		if m := braced.FindStringSubmatch(d.source.line(first)); m != nil && m[1] != "" { // in brackets, { is YAML's
+			f.Hint = fmt.Sprintf("write {env: %s}", m[1])
+		} else if m != nil {
+			f.Hint = "put a value with ${ in it in quotes"
+		}
 		// A quoted word at the start of a plain value ends the value in YAML's
 		// eyes, and the parser complains far from there.
 		for n := first; n <= min(first+200, len(d.source.lines)); n++ {
@@ -123,6 +129,9 @@ func (d *decoder) syntax(err error) {
 	}
 	d.add(at, at, f)
 }
+
+// braced finds ${, and what is in it where that is the name of a variable.
+var braced = regexp.MustCompile(`[\[{,:]\s*\$\{(?:([A-Za-z_][A-Za-z0-9_]*)\})?`)
 
 // leadingQuote finds a value such as 'x' in claims.groups on a line: the key,
 // and the offset of the quote, -1 where there is none.
@@ -219,11 +228,24 @@ func (d *decoder) fault(r rules.Fault) {
 			r.Offset, r.Length = end, 0
 		}
 	}
+	if r.Unfinished && d.isCutOff(n) {
+		f.Hint = "what follows a blank and a # is a comment: put the whole value in quotes"
+	}
 	if end := r.Offset + r.Length; n.Kind == yaml.ScalarNode && end > 0 && end <= len(n.Value) {
 		d.add(d.source.within(n, r.Offset), d.source.within(n, end), f)
 		return
 	}
 	d.at(n, f)
+}
+
+// isCutOff reports whether a comment follows a plain value on its line.
+func (d *decoder) isCutOff(n *yaml.Node) bool {
+	const notPlain = yaml.SingleQuotedStyle | yaml.DoubleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle
+	if n.Kind != yaml.ScalarNode || n.Style&notPlain != 0 {
+		return false
+	}
+	rest := d.source.text[d.source.within(n, len(n.Value)):]
+	return strings.HasPrefix(strings.TrimLeft(rest, " \t"), "#")
 }
 
 // nearest returns the node at a path, or at the closest path above it.
@@ -362,6 +384,9 @@ func (v value) object(known ...string) (o object, ok bool) {
 		first[key.Value] = key
 		if known != nil && !slices.Contains(known, key.Value) {
 			hint := didYouMean(key.Value, known, "known here: "+strings.Join(known, ", "))
+			if before, after, ok := strings.Cut(key.Value, ":"); ok && slices.Contains(known, before) { // {env:NAME}
+				hint = fmt.Sprintf("a blank is missing behind the colon: %s: %s", before, after)
+			}
 			v.d.at(key, Diagnostic{Path: path, ID: "unknown-key", Message: fmt.Sprintf("%q is not a key here", key.Value), Hint: hint})
 			continue
 		}
@@ -444,7 +469,36 @@ func (v value) word() string {
 func (v value) text() string {
 	v.notEmpty()
 	s, _ := v.resolve("")
-	return s
+	return v.replaced(s)
+}
+
+// A variable as shells write it, as a whole value and behind env, and a name
+// that only variables have.
+var (
+	shellVariable = regexp.MustCompile(`^\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Z][A-Z0-9_]*))$`)
+	shellName     = regexp.MustCompile(`^\$\{?(\w+)\}?$`)
+	variableName  = regexp.MustCompile(`^[A-Z][A-Z0-9]*(_[A-Z0-9]+)+$`)
+)
+
+// replaced returns s, or "" after a fault where it is a variable that nothing
+// has replaced. What comes from outside may be a secret and is not shown.
+func (v value) replaced(s string) string {
+	m := shellVariable.FindStringSubmatch(s)
+	switch {
+	case m == nil:
+		return s
+	case v.node.Kind == yaml.MappingNode:
+		v.unreadable("unreplaced-variable", "the value is a variable that nothing has replaced", "set it to what that variable holds")
+	default:
+		v.unreadable("unreplaced-variable", "nothing replaces a variable that is written like this", fmt.Sprintf("write {env: %s}", m[1]+m[2]))
+	}
+	return ""
+}
+
+// unreadable records a fault after which nothing more is said of the value.
+func (v value) unreadable(id, message, hint string) {
+	v.d.at(v.node, Diagnostic{Path: v.path, ID: id, Message: message, Hint: hint})
+	v.d.unread[v.path] = true
 }
 
 // notEmpty faults a string with nothing in it.
@@ -481,18 +535,31 @@ func (v value) texts() []string {
 	return out
 }
 
-// secret returns a secret. One that is written out is a warning. placeholder
-// stands for a missing one under Options.NoSecrets.
+// secret returns a secret of any bytes. One that is written out is a warning.
+// placeholder stands for a missing one under Options.NoSecrets.
 func (v value) secret(placeholder string) Secret {
+	return v.secretly(func() string { return v.outside(placeholder) })
+}
+
+// password is a secret that is sent to somebody, who compares it.
+func (v value) password(placeholder string) Secret {
+	return v.secretly(func() string { return v.credential(placeholder) })
+}
+
+// secretly reads a secret by read, and shows nothing of it.
+func (v value) secretly(read func() string) Secret {
 	if !v.isSet() {
 		return Secret{}
 	}
-	s := v.credential(placeholder)
+	written := v.node.Kind == yaml.ScalarNode && v.node.Tag != "!!null" && !v.isBlank()
+	if written {
+		v.hide()
+	}
+	s := read()
 	if s == "" {
 		return Secret{}
 	}
-	if v.node.Kind == yaml.ScalarNode {
-		v.hide()
+	if written {
 		v.warn("secret-in-config", "a secret is written into the configuration", "use {env: NAME} or {file: PATH}")
 	}
 	return NewSecret(s)
@@ -507,10 +574,27 @@ func (v value) hide() {
 	}
 }
 
-// credential is text that is part of a credential, though no secret.
+// credential returns text that is part of a credential, such as a SID: it has
+// neither blanks nor quotes at its ends.
 func (v value) credential(placeholder string) string {
+	s := v.outside(placeholder)
+	padding := func(c rune) bool { return unicode.IsSpace(c) || strings.ContainsRune("'\"`‘’“”\ufeff", c) }
+	if strings.TrimFunc(s, padding) != s {
+		v.unreadable("padded-secret", "a blank, a line end or a quote stands at an end of the value", "take it away: in a file of variables, quotes and blanks can become part of a value")
+		return ""
+	}
+	return s
+}
+
+// outside returns what belongs outside the file, and faults the name of a
+// variable in its place.
+func (v value) outside(placeholder string) string {
 	v.notEmpty()
 	s, _ := v.resolve(placeholder)
+	if s = v.replaced(s); variableName.MatchString(s) && v.node.Kind == yaml.ScalarNode {
+		v.unreadable("unreplaced-variable", "this is the name of a variable, and not what it holds", fmt.Sprintf("write {env: %s}", s))
+		return ""
+	}
 	return s
 }
 
@@ -528,7 +612,10 @@ func (v value) resolve(placeholder string) (s string, ref bool) {
 	env, file := o.get("env"), o.get("file")
 	switch {
 	case env.isSet() == file.isSet():
-		v.fault("wrong-type", "this is a mapping, and text is wanted, or {env: NAME} or {file: PATH}", "")
+		if !isReference(v.node) {
+			v.fault("wrong-type", "this is a mapping, and text is wanted, or {env: NAME} or {file: PATH}", "")
+		}
+		v.d.unread[v.path] = true
 		return "", true
 	case placeholder != "" && v.d.options.IssuerURL != nil:
 		return placeholder, true // no credential is read
@@ -542,7 +629,11 @@ func (v value) resolve(placeholder string) (s string, ref bool) {
 			return placeholder, true
 		}
 		if name != "" {
-			env.faultf("unset-variable", "the variable %s is not set", name)
+			hint := missingHint(placeholder)
+			if m := shellName.FindStringSubmatch(name); m != nil {
+				hint = fmt.Sprintf("write {env: %s}", m[1])
+			}
+			env.fault("unset-variable", fmt.Sprintf("the variable %s is not set", name), hint)
 		}
 	default:
 		path := file.word()
@@ -557,11 +648,26 @@ func (v value) resolve(placeholder string) (s string, ref bool) {
 			err = errEmptyFile
 		}
 		if path != "" {
-			file.faultf("unreadable-file", "%s", fileError(err))
+			file.fault("unreadable-file", fileError(err), missingHint(placeholder))
 		}
 	}
 	v.d.unread[v.path] = true
 	return "", true
+}
+
+// isReference reports whether a mapping is {env:NAME} or {file:PATH}, of which
+// is said already that a blank is missing.
+func isReference(n *yaml.Node) bool {
+	return len(n.Content) == 2 && (strings.HasPrefix(n.Content[0].Value, "env:") || strings.HasPrefix(n.Content[0].Value, "file:"))
+}
+
+// missingHint says how to do without a variable or file that a placeholder can
+// stand for.
+func missingHint(placeholder string) string {
+	if placeholder == "" {
+		return ""
+	}
+	return "where there are no secrets, check, test, explain and diff go on without it: --no-secrets"
 }
 
 var errEmptyFile = errors.New("the file is empty")

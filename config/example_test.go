@@ -24,6 +24,9 @@ func getenv(name string) (string, bool) {
 		"EMPTY":                 "",
 		"DOLLAR":                "${claims.sub}",
 		"AUTH_TOKEN":            "0123456789abcdef0123456789abcdef",
+		"PADDED":                "AC0123456789abcdef0123456789abcdef\r",
+		"QUOTED":                `"itIsInAVariable"`,
+		"SHELL":                 "${TWILIO_API_KEY_SECRET}",
 	}
 	v, ok := values[name]
 	return v, ok

@@ -76,6 +76,11 @@ func explanations() map[string]string {
 			one. Set it, or, to check a pull request where there are no secrets, use --no-secrets.`,
 		"unreadable-file": `A file that the configuration names cannot be read, or is empty. A relative path is relative
 			to the configuration file, not to the directory in which the program was started.`,
+		"unreplaced-variable": `Nothing in the file is replaced by a shell's variables: $NAME and ${NAME} are text as any other,
+			and so is NAME. Write {env: NAME}, and the variable is read. In values of rules, ${ } holds an expression.`,
+		"padded-secret": `A credential begins or ends with a blank, a line end or a quote, which no credential of Twilio's does.
+			A shell takes quotes away; docker --env-file and systemd's files of variables may not. Nobody could sign in with
+			it, and nothing would say why.`,
 		"expression-from-outside": `A value that comes from a variable or a file holds a $. Expressions are part of the
 			policy and are checked with it, so they stand in the configuration itself.`,
 		"secret-in-config": `A secret is written into the configuration. The file is read in reviews, copied into tickets
@@ -104,7 +109,8 @@ func explanations() map[string]string {
 			a trusted proxy is an IP address or a range such as 10.0.0.0/8.`,
 		"invalid-url": `The URL must be https, or http on this machine alone, and without the parts that have no place in
 			it. An issuer is compared with iss byte for byte: copy it from the provider's
-			/.well-known/openid-configuration, with or without the slash at its end as it stands there.`,
+			/.well-known/openid-configuration, with or without the slash at its end as it stands there. How the issuers of the
+			best-known providers are written is known, and what cannot be one is refused: no token would ever match it.`,
 		"invalid-origin": `An origin is scheme://host, with a port where it is not the usual one, and nothing behind it:
 			https://app.example.com. Browsers send it in exactly this form, and it is compared as it is. null is the origin
 			of every sandboxed page, and allows all of them.`,
@@ -121,6 +127,9 @@ func explanations() map[string]string {
 		// Issuers.
 		"duplicate-issuer": `Two issuers have the same URL, and the token alone could not tell which rules hold for it. List
 			all audiences under one issuer, and tell people apart by client or by a claim.`,
+		"no-provider": `The issuer is one of a provider for which there is a preset, and it is not used. The preset tells its ID
+			tokens from its other tokens, such as access tokens or those of anonymous visitors, by the claims that each has. Add
+			provider: with its name.`,
 		"unknown-provider": `There is no preset of this name. A preset only sets what is known of a provider: leave it out
 			for one that is not in the list.`,
 		"missing-tenants": `The issuer's URL has {tenantid} in it, which stands for one tenant after the other, and none is
@@ -181,7 +190,8 @@ func explanations() map[string]string {
 		"empty-grant": `The grant allows nothing: voice without an application cannot call, and without incoming_allow it cannot
 			be called. Add one of them, or take the grant out.`,
 		"any-room": `any_room makes a token that opens every room of the account, also those of other people, whoever gets it.
-			Name a room, which may be computed: room: "visit-${escape(claims.visit)}".`,
+			Name a room, which may be computed: room: "visit-${escape(claims.visit)}". A room that is a parameter whose pattern
+			takes any text is the same: the client names the room.`,
 		"room-and-any-room": `room opens one room and any_room opens all. Keep the one that is meant.`,
 		"video-region": `Video exists in the region us1 alone: a token signed by another region's key opens no room. Give the rule
 			an account in us1, or take video out.`,
@@ -214,7 +224,10 @@ func explanations() map[string]string {
 			contains between two values in place of a method behind a dot (to search a list, 'x' in claims.list), curly quotes
 			from a document, and a quote that is not closed.`,
 		"template-syntax": `In a value, ${ } holds an expression, and $$ is a dollar sign. A $ that is neither, or a ${ that is
-			not closed, is refused, because half an expression would become part of a name.`,
+			not closed, is refused, because half an expression would become part of a name. So is {{ }}, with which other
+			programs write expressions.`,
+		"plain-expression": `The value is an expression, and stands outside ${ }: it is taken for plain text, and is the same for
+			everybody. Conditions are expressions; values are text with expressions in ${ }.`,
 		"empty-condition": `The condition is empty, and an empty condition must never come to mean everybody. Write when: "true" if
 			everybody is meant.`,
 		"not-a-condition": `A condition comes to true or false, and this comes to something else. claims.groups is a list: write

@@ -47,7 +47,7 @@ func TestEveryDiagnosticIsExplained(t *testing.T) {
 }
 
 // idIn returns the id that a piece of source gives a diagnostic: ID: "x" in a
-// literal, f.ID = "x", or the first argument of fault, faultf and warn.
+// literal, f.ID = "x", or the first argument of fault, faultf, warn and unreadable.
 func idIn(n ast.Node) (string, bool) {
 	switch n := n.(type) {
 	case *ast.KeyValueExpr:
@@ -60,7 +60,7 @@ func idIn(n ast.Node) (string, bool) {
 		}
 	case *ast.CallExpr:
 		f, ok := n.Fun.(*ast.SelectorExpr)
-		if ok && len(n.Args) > 1 && slices.Contains([]string{"fault", "faultf", "warn"}, f.Sel.Name) {
+		if ok && len(n.Args) > 1 && slices.Contains([]string{"fault", "faultf", "warn", "unreadable"}, f.Sel.Name) {
 			return text(n.Args[0])
 		}
 	}

@@ -97,9 +97,22 @@ func (d *decoder) issuerURL(is *Issuer, o object, p preset) {
 	is.URL = v.text()
 	u, err := url.Parse(is.URL)
 	if is.URL != "" && (err != nil || !IsSecure(u) || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.HasSuffix(is.URL, "#") || u.User != nil) {
-		v.fault("invalid-url", fmt.Sprintf("%q is not an issuer's URL", is.URL), "copy issuer from the provider's /.well-known/openid-configuration; it is https, without query and fragment")
+		hint := "copy issuer from the provider's /.well-known/openid-configuration; it is https, without query and fragment"
+		if full, err := url.Parse("https://" + is.URL); err == nil && !strings.Contains(is.URL, "//") { // accounts.google.com
+			if form := formOf(full, p.name); form != nil && form.fits(full) {
+				hint = "write " + full.String()
+			}
+		}
+		v.fault("invalid-url", fmt.Sprintf("%q is not an issuer's URL", is.URL), hint)
+	} else if is.URL != "" && !isLoopback(u.Hostname()) {
+		d.issuerForm(v, is.URL, u, o, p)
 	}
-	is.Policy.IssuerIDs = append([]string{is.URL}, p.aliases...)
+	is.Policy.IssuerIDs = []string{is.URL}
+	for _, alias := range p.aliases {
+		if alias != is.URL { // which is a fault
+			is.Policy.IssuerIDs = append(is.Policy.IssuerIDs, alias)
+		}
+	}
 	const template = "{tenantid}"
 	tenants := o.get("tenants")
 	for _, item := range tenants.list() {
@@ -125,6 +138,43 @@ func (d *decoder) issuerURL(is *Issuer, o object, p preset) {
 	case p.sharedIssuer(is.URL):
 		v.fault("shared-issuer", "this issuer is every tenant's", "write {tenantid} in its place and list the tenants")
 	}
+}
+
+// metadataPath is where an issuer's metadata is, which is not its issuer.
+const metadataPath = "/.well-known/openid-configuration"
+
+// issuerForm faults an issuer that no token of its provider can have, and warns
+// where the provider is known and not named.
+func (d *decoder) issuerForm(v value, text string, u *url.URL, o object, p preset) {
+	form := formOf(u, p.name)
+	base, isMetadata := strings.CutSuffix(strings.TrimSuffix(text, "/"), metadataPath)
+	if !isMetadata {
+		base = text
+	}
+	switch {
+	case p.sharedIssuer(text): // said by the caller
+	case form != nil && !form.fits(u):
+		hint := "they are written " + form.written
+		for _, near := range []string{base, base + "/", strings.TrimRight(base, "/")} {
+			if other, err := url.Parse(near); near != text && err == nil && form.fits(other) {
+				hint = "write " + near
+			}
+		}
+		v.fault("invalid-url", fmt.Sprintf("no issuer of provider %s is written like this", form.provider), hint)
+	case isMetadata:
+		v.fault("invalid-url", "this is where the provider's metadata is, and not its issuer",
+			fmt.Sprintf("write issuer as it stands there: %s, or %[1]s/", base))
+	case form != nil && !o.get("provider").isSet() && protects(form.provider):
+		v.warn("no-provider", fmt.Sprintf("this is an issuer of %s, and what its preset demands is not demanded", form.provider), "write provider: "+form.provider)
+	}
+}
+
+// protects reports whether a preset demands something, of which nothing else
+// warns: what Google's and GitLab's demand, workload-issuer is about.
+func protects(provider string) bool {
+	return slices.ContainsFunc(presets(), func(p preset) bool {
+		return p.name == provider && p.name != "google" && p.name != "gitlab" && len(p.required)+len(p.forbidden) > 0
+	})
 }
 
 func (d *decoder) policy(p *rules.Policy, o object, preset preset) {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -39,12 +40,25 @@ func Parse(path string, data []byte, o Options) (*Config, error) {
 	d.hideSecrets()
 	faults, warnings := d.found.split()
 	if len(faults) > 0 {
-		return nil, append(faults, warnings...)
+		found := append(faults, warnings...)
+		// What is warned of may be why a test fails, and stands before it.
+		slices.SortStableFunc(found, func(a, b Diagnostic) int {
+			return cmp.Compare(rank(a), rank(b))
+		})
+		return nil, found
 	}
 	cfg.Warnings = warnings
 	cfg.Hash = d.hash(data)
 	cfg.fixed = d.fixedPlaces()
 	return cfg, nil
+}
+
+// rank is 1 for what other diagnostics may be the cause of.
+func rank(d Diagnostic) int {
+	if d.ID == "test-failed" {
+		return 1
+	}
+	return 0
 }
 
 // A line on which a secret is written out, even where the document cannot be
@@ -117,7 +131,14 @@ func (d *decoder) document(cfg *Config, root value) {
 		d.fault(f)
 	}
 	cfg.Rules = set
-	cfg.Cases = d.cases(o.get("tests"), specs)
+	var issuers []string
+	for _, is := range specs {
+		issuers = append(issuers, is.Name)
+	}
+	for _, p := range parameters {
+		cfg.Parameters = append(cfg.Parameters, p.Name)
+	}
+	cfg.Cases = d.cases(o.get("tests"), issuers, cfg.Parameters)
 	if set != nil && !d.options.SkipTests && !d.faulty() {
 		d.runCases(set, cfg.Cases)
 	}
@@ -273,7 +294,7 @@ func (d *decoder) store(v value) Store {
 		return s
 	}
 	url, onFailure := redis.need("url"), redis.get("on_failure")
-	s.RedisURL = url.secret("redis://localhost:6379")
+	s.RedisURL = url.password("redis://localhost:6379")
 	if s.RedisURL.IsSet() {
 		if _, err := ParseRedisURL(s.RedisURL.Reveal()); err != nil {
 			url.fault("invalid-url", "this is not the URL of a Redis server: "+err.Error(), "write rediss://user:password@host:6379; config/README.md has those of sentinels and clusters")

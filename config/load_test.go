@@ -157,9 +157,10 @@ func TestEveryKeyIsRead(t *testing.T) {
 			Name: "b", URL: "https://b.example", Algorithms: []string{"RS256"}, JWKS: []byte(`{"keys":[]}`), WaitForKeys: true,
 			Policy: rules.Policy{IssuerIDs: []string{"https://b.example"}, Audiences: []string{"x"}, ClockSkew: time.Minute, MaxLifetime: 24 * time.Hour},
 		}},
-		Limits: config.Limits{PerIP: config.Rate{Count: 1, Per: time.Hour}, FailuresPerIP: config.Rate{Count: 5, Per: time.Minute}},
-		Audit:  config.Audit{File: "audit.log", Key: config.NewSecret("sixteenCharacters"), Claims: []string{"sub", "request.room"}, Plain: true, OnFailure: "drop"},
-		Store:  config.Store{RedisURL: config.NewSecret("redis://localhost:6379"), OnFailure: "insecure_allow"},
+		Parameters: []string{"room", "other"},
+		Limits:     config.Limits{PerIP: config.Rate{Count: 1, Per: time.Hour}, FailuresPerIP: config.Rate{Count: 5, Per: time.Minute}},
+		Audit:      config.Audit{File: "audit.log", Key: config.NewSecret("sixteenCharacters"), Claims: []string{"sub", "request.room"}, Plain: true, OnFailure: "drop"},
+		Store:      config.Store{RedisURL: config.NewSecret("redis://localhost:6379"), OnFailure: "insecure_allow"},
 	}
 	got := parsed(t, everything, config.Options{Getenv: everyVariable, ReadFile: readFrom(files)})
 	var notYet []string
@@ -169,7 +170,11 @@ func TestEveryKeyIsRead(t *testing.T) {
 	if diff := cmp.Diff([]string{"audit.file", "audit.on_failure"}, notYet); diff != "" {
 		t.Errorf("not available: %s", diff)
 	}
-	if diff := cmp.Diff(`config.yaml:39:52: warning: store.redis.on_failure: while Redis does not answer, tokens that were used up and sessions that have ended are let in [insecure]
+	if diff := cmp.Diff(`config.yaml:17:13: warning: issuers[0].issuer: this is an issuer of entra, and what its preset demands is not demanded [no-provider]
+   17 |     issuer: https://login.microsoftonline.com/{tenantid}/v2.0
+      |             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+   hint: write provider: entra
+config.yaml:39:52: warning: store.redis.on_failure: while Redis does not answer, tokens that were used up and sessions that have ended are let in [insecure]
    39 | store: {redis: {url: {env: REDIS_URL}, on_failure: insecure_allow}}
       |                                                    ^^^^^^^^^^^^^^
    hint: leave on_failure out`, got.Warnings.Error()); diff != "" {
@@ -416,7 +421,7 @@ func TestHash(t *testing.T) {
 	differs("with another value", hash(strings.Replace(everything, "12h", "13h", 1), files, nil))
 	for _, name := range []string{"api.key", "identity.key", "keys.json"} {
 		other := maps.Clone(files)
-		other[name] += " "
+		other[name] = "x" + other[name]
 		differs("with another "+name, hash(everything, other, nil))
 	}
 	swapped := maps.Clone(files)
@@ -501,7 +506,7 @@ func TestAliases(t *testing.T) {
 
 func TestLoadCases(t *testing.T) {
 	t.Parallel()
-	cfg := parsed(t, plainest, config.Options{})
+	cfg := parsed(t, plainest+"parameters: {room: {enum: [lobby]}, n: {pattern: \"[0-9]\"}}\n", config.Options{})
 	files := map[string]string{
 		"cases.yaml": `- name: full
   issuer: idp
@@ -515,6 +520,8 @@ func TestLoadCases(t *testing.T) {
 		"empty.yaml":  "",
 		"faulty.yaml": "- {name: a, expect: {}}\n- {nam: b}\n- {name: c, issuer: ipd, expect: {ttl: 1, scope: {}}}\n",
 		"map.yaml":    "{}",
+		"tests.yaml":  "tests: [{name: a, expect: {refused: denied}}]",
+		"asked.yaml":  "- {name: a, request: {rom: lobby}, expect: {refused: denied}}",
 	}
 	o := config.Options{ReadFile: readFrom(files)}
 	identity, account, ttl := "idp_a", "main", time.Hour
@@ -541,7 +548,15 @@ func TestLoadCases(t *testing.T) {
 	for path, want := range map[string]string{
 		"nowhere.yaml": "open nowhere.yaml: file does not exist",
 		"empty.yaml":   "empty.yaml:1:1: the file is empty [empty-file]",
-		"map.yaml":     "map.yaml:1:1: this is a mapping, and a list is wanted [wrong-type]\n    1 | {}\n      | ^",
+		"map.yaml":     "map.yaml:1:1: this is a mapping, and a list of cases is wanted [wrong-type]\n    1 | {}\n      | ^",
+		"tests.yaml": `tests.yaml:1:1: this is a mapping, and a list of cases is wanted [wrong-type]
+    1 | tests: [{name: a, expect: {refused: denied}}]
+      | ^
+   hint: write the list without tests:`,
+		"asked.yaml": `asked.yaml:1:28: [0].request.rom: no parameter is named "rom" [unknown-parameter]
+    1 | - {name: a, request: {rom: lobby}, expect: {refused: denied}}
+      |                            ^^^^^
+   hint: did you mean room?`,
 		"faulty.yaml": `faulty.yaml:1:21: [0].expect: the case expects nothing [missing-value]
     1 | - {name: a, expect: {}}
       |                     ^

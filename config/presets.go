@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/url"
+	"regexp"
 	"strings"
 
 	"twilio-sts/config/rules"
@@ -24,11 +25,65 @@ type preset struct {
 // sharedIssuer reports whether the URL is one that stands for every tenant.
 func (p preset) sharedIssuer(issuer string) bool {
 	u, err := url.Parse(issuer)
-	if err != nil || p.name != "entra" {
+	if err != nil || p.name != "entra" && u.Host != "login.microsoftonline.com" {
 		return false
 	}
 	tenant, _, _ := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/")
 	return tenant == "common" || tenant == "organizations" || tenant == "consumers"
+}
+
+// An issuerForm is how the issuers of a provider are written.
+type issuerForm struct {
+	provider string
+	host     *regexp.Regexp // of issuers that are this provider's
+	path     *regexp.Regexp // what stands behind the host; nil: no issuer is there
+	written  string
+	// anywhere says that the path is the same under domains of people's own, and
+	// alone that there is no other host. Otherwise what stands elsewhere is not
+	// known.
+	anywhere, alone bool
+}
+
+// The issuers that can be known by their host, and what is sure of them. The
+// sources are those of the presets.
+var issuerForms = []issuerForm{
+	{provider: "google", host: regexp.MustCompile(`^accounts\.google\.com$`), path: noPath, written: "https://accounts.google.com", alone: true},
+	{provider: "auth0", host: regexp.MustCompile(`\.auth0\.com$`), path: regexp.MustCompile(`^/$`), written: "https://TENANT.REGION.auth0.com/", anywhere: true},
+	{provider: "okta", host: regexp.MustCompile(`\.okta\.com$`), path: regexp.MustCompile(`^(/oauth2/\w+)?$`), written: "https://ORG.okta.com, or https://ORG.okta.com/oauth2/ID", anywhere: true},
+	{provider: "entra", host: regexp.MustCompile(`^login\.microsoftonline\.com$`), path: regexp.MustCompile(`^/` + tenantPath + `/v2\.0$`), written: "https://login.microsoftonline.com/TENANT/v2.0, with the tenant's GUID"},
+	{provider: "entra", host: regexp.MustCompile(`^sts\.windows\.net$`), path: regexp.MustCompile(`^/` + tenantPath + `/$`), written: "https://sts.windows.net/TENANT/, with the tenant's GUID"},
+	{provider: "apple", host: regexp.MustCompile(`^appleid\.apple\.com$`), path: noPath, written: "https://appleid.apple.com", alone: true},
+	{provider: "cognito", host: regexp.MustCompile(`^cognito-idp\.[a-z0-9-]+\.amazonaws\.com$`), path: regexp.MustCompile(`^/[\w-]+$`), written: "https://cognito-idp.REGION.amazonaws.com/POOL"},
+	{provider: "cognito", host: regexp.MustCompile(`\.amazoncognito\.com$`), written: "https://cognito-idp.REGION.amazonaws.com/POOL"},
+	{provider: "firebase", host: regexp.MustCompile(`^securetoken\.google\.com$`), path: regexp.MustCompile(`^/[^/]+$`), written: "https://securetoken.google.com/PROJECT"},
+	{provider: "gitlab", host: regexp.MustCompile(`^gitlab\.com$`), path: noPath, written: "https://gitlab.com"},
+	{provider: "supabase", host: regexp.MustCompile(`\.supabase\.co$`), path: regexp.MustCompile(`^/auth/v1$`), written: "https://REF.supabase.co/auth/v1"},
+	{provider: "clerk", host: regexp.MustCompile(`\.clerk\.accounts\.dev$`), path: noPath, written: "https://NAME.clerk.accounts.dev"},
+}
+
+var noPath = regexp.MustCompile(`^$`)
+
+const tenantPath = `([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\{tenantid\})`
+
+// formOf returns how the issuer at u is written, by its host or its provider; nil
+// where that is not known.
+func formOf(u *url.URL, provider string) *issuerForm {
+	for i := range issuerForms {
+		if f := &issuerForms[i]; f.host.MatchString(u.Host) {
+			return f
+		}
+	}
+	for i := range issuerForms {
+		if f := &issuerForms[i]; f.provider == provider && (f.anywhere || f.alone) {
+			return f
+		}
+	}
+	return nil
+}
+
+// fits reports whether an issuer is written in this form.
+func (f *issuerForm) fits(u *url.URL) bool {
+	return f.path != nil && f.path.MatchString(u.Path) && (!f.alone || f.host.MatchString(u.Host))
 }
 
 // persons returns sets of claims of which each tells one person of an issuer

@@ -34,7 +34,12 @@ func (d *decoder) rule(o object) rules.RuleSpec {
 	}
 	r.Issuers = d.ruleIssuers(o.get("issuer"))
 	r.AnyIssuer = o.get("issuer").isSet()
-	r.Deny = o.get("deny").text()
+	if deny := o.get("deny"); deny.isNo() {
+		deny.unreadable("wrong-type", "deny says why, as text: whatever is written there, the rule refuses", "write deny: account suspended, or leave deny out")
+		d.unread[o.path] = true // what the rule does without it
+	} else {
+		r.Deny = deny.text()
+	}
 	if ttl := o.get("ttl"); ttl.isSet() {
 		r.TTL = d.ttl(ttl, 0, 24*time.Hour-time.Second)
 	}
@@ -46,6 +51,13 @@ func (d *decoder) rule(o object) rules.RuleSpec {
 		r.Grants = d.grants(grants)
 	}
 	return r
+}
+
+// isNo reports whether true, false, or a word for false stands where text
+// belongs.
+func (v value) isNo() bool {
+	return v.isSet() && v.node.Kind == yaml.ScalarNode &&
+		(v.node.Tag == "!!bool" || slices.Contains([]string{"no", "false", "off"}, strings.ToLower(v.node.Value)))
 }
 
 // ruleIssuers reads a name, a list of names, or any; nil is every issuer.
@@ -149,12 +161,8 @@ func (d *decoder) param(v value) any {
 	return v.template().Source
 }
 
-// cases reads tests: or a file of them.
-func (d *decoder) cases(v value, specs []rules.IssuerSpec) []rules.Case {
-	var issuers []string
-	for _, spec := range specs {
-		issuers = append(issuers, spec.Name)
-	}
+// cases reads tests: or a file of them, for these issuers and parameters.
+func (d *decoder) cases(v value, issuers, parameters []string) []rules.Case {
 	var cases []rules.Case
 	for _, item := range v.list() {
 		o, ok := item.object("name", "issuer", "claims", "request", "scope", "at", "expect")
@@ -179,7 +187,10 @@ func (d *decoder) cases(v value, specs []rules.IssuerSpec) []rules.Case {
 		if request, ok := o.get("request").object(); ok {
 			c.Request = map[string]string{}
 			for _, name := range request.keys {
-				c.Request[name] = request.get(name).literal()
+				m := request.get(name)
+				if c.Request[name] = m.literal(); !slices.Contains(parameters, name) {
+					m.fault("unknown-parameter", fmt.Sprintf("no parameter is named %q", name), didYouMean(name, parameters, "declare it under parameters; what is not declared is dropped"))
+				}
 			}
 		}
 		c.Scope = d.scope(o.get("scope"))
@@ -294,6 +305,9 @@ func (d *decoder) runCases(set *rules.Set, cases []rules.Case) {
 		result := set.RunCase(&cases[i])
 		for _, diff := range result.Diffs {
 			path := cases[i].Path + ".expect." + diff.What
+			if d.nodes[path] == nil { // nobody expected this, and it is said of what is expected
+				path = cases[i].Path + ".expect"
+			}
 			d.at(d.nearest(path), Diagnostic{Path: path, ID: "test-failed",
 				Message: fmt.Sprintf("test %q: got %s", cases[i].Name, diff.Got), Hint: "want " + diff.Want + "; twilio-sts explain shows each step"})
 		}
@@ -308,13 +322,20 @@ func LoadCases(path string, cfg *Config, o Options) ([]rules.Case, error) {
 		return nil, err
 	}
 	d.source = newSource(path, data)
-	var specs []rules.IssuerSpec
+	var issuers []string
 	for _, is := range cfg.Issuers {
-		specs = append(specs, rules.IssuerSpec{Name: is.Name})
+		issuers = append(issuers, is.Name)
 	}
 	var cases []rules.Case
 	if root, ok := d.root(data); ok {
-		cases = d.cases(root, specs)
+		if root.isSet() && root.node.Kind == yaml.MappingNode {
+			hint := ""
+			if len(root.node.Content) > 0 && root.node.Content[0].Value == "tests" {
+				hint = "write the list without tests:"
+			}
+			root.unreadable("wrong-type", "this is a mapping, and a list of cases is wanted", hint)
+		}
+		cases = d.cases(root, issuers, cfg.Parameters)
 	}
 	if faults, _ := d.found.split(); len(faults) > 0 {
 		return nil, faults

@@ -54,7 +54,7 @@ func (d *decoder) server(v value) Server {
 // adminToken reads a token that operators send as a bearer token.
 func (d *decoder) adminToken(v value) Secret {
 	const hint = "make one: openssl rand -hex 32 > admin.token"
-	token := v.secret(strings.Repeat("placeholder", 2))
+	token := v.password(strings.Repeat("placeholder", 2))
 	unsendable := func(r rune) bool { return r <= ' ' || r > '~' }
 	switch s := token.Reveal(); {
 	case strings.ContainsFunc(s, unsendable):
@@ -183,7 +183,7 @@ func (d *decoder) accounts(v value) []Account {
 			Name:         d.name(name),
 			AccountSID:   d.sid(o.need("account_sid"), "AC"),
 			APIKeySID:    d.sid(o.need("api_key_sid"), "SK"),
-			APIKeySecret: o.need("api_key_secret").secret("placeholder"),
+			APIKeySecret: o.need("api_key_secret").password("placeholder"),
 			Region:       d.oneOf(o.get("region"), "us1", "ie1", "au1"),
 		}
 		if seen[a.Name] && a.Name != "" {

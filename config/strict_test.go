@@ -60,7 +60,7 @@ func (s strictCase) text() string { return edited(s.from, s.to) }
 func TestStrict(t *testing.T) {
 	t.Parallel()
 	const golden = "testdata/strict.out"
-	files := map[string]string{"nothing": "", "newline": "\r\n", "dollar": "${claims.sub}\n", "tls.crt": "x"}
+	files := map[string]string{"nothing": "", "newline": "\r\n", "dollar": "${claims.sub}\n", "padded": "itIsInAFile\n\n", "tls.crt": "x"}
 	want := map[string]string{}
 	if data, err := os.ReadFile(golden); err == nil {
 		for section := range strings.SplitSeq(strings.TrimPrefix(string(data), "== "), "\n== ") {
@@ -113,6 +113,26 @@ version: 1
 - b
 `},
 		{"a colon inside plain text", "    when: \"true\"\n", "    when: claims.sub == 'a' ? b: c\n"},
+		{"values that a comment cuts off", "*rule", `  - {name: flow, when: claims.sub == 'x #y'
+     , ttl: 1h}
+  - name: block
+    when: claims.sub == 'x	#y'
+    ttl: 1h
+  - name: lines
+    when: claims.sub == 'x' ||
+      claims.sub == # y
+    ttl: 1h
+  - name: template
+    when: "true"
+    identity: a__${escape(claims.sub #)}
+    ttl: 1h
+  - name: quoted
+    when: "claims.sub == 'x" # y
+    ttl: 1h
+  - name: other
+    when: claims.sub = 'x' # y
+    ttl: 1h
+`},
 		{"quotes inside an open one", "    when: \"true\"\n", "    when: \"a\" == claims.sub\n"},
 		{"an alias of nothing", "    grants: {chat: {service_sid: IS0123456789abcdef0123456789abcdef}}\n", "    grants: *nothing\n"},
 		{"a byte order mark, and a fault behind it", "version: 1\n", "\ufeffversion: 2\n"},
@@ -278,6 +298,17 @@ store: {redis: x}
   - {name: c, when: 'true', grants: {}}
   - {name: d, when: 'true', issuer: [any, idp], ttl: 1h}
 `},
+		{"deny as if it were a switch", "*rule", `  - {name: a, when: "true", deny: false}
+  - {name: b, when: "true", deny: "no"}
+  - {name: c, when: "true", deny: Off, grants: {chat: {service_sid: IS0123456789abcdef0123456789abcdef}}}
+  - {name: d, when: "true", deny: true}
+  - {name: e, when: "true", deny: no more of this}
+`},
+		{"parameters of a test that are not declared", "", `parameters: {visit: {pattern: "[a-z]+"}}
+tests:
+  - {name: t, request: {vist: a}, expect: {identity: idp_a}}
+  - {name: u, request: {visit: a, platform: b}, expect: {identity: idp_a}}
+`},
 		{"wrong kinds in a test", "", `tests:
   - x
   - {name: [], issuer: [], claims: [], request: x, scope: {}, at: [], expect: x}
@@ -331,6 +362,22 @@ tokens: {not_beyond_id_token: 'true'}
     audiences: [{env: EMPTY}, {env: ""}, {env: [A]}, {env: {env: A}}, {env: A, file: b}, {evn: A}, {}]
     identity: {env: DOLLAR}
 `},
+		{"variables as shells write them", "*account", `  - {name: main, account_sid: $TWILIO_ACCOUNT_SID, api_key_sid: TWILIO_API_KEY_SID, api_key_secret: "${TWILIO_API_KEY_SECRET}", region: $REGION}
+  - {name: b, account_sid: {env: $TWILIO_ACCOUNT_SID}, api_key_sid: {env:TWILIO_API_KEY_SID}, api_key_secret: TWILIO_API_KEY_SECRET}
+  - {name: c, account_sid: {env: "${NOT_SET}"}, api_key_sid: {env: SHELL}, api_key_secret: {env: SHELL}}
+`},
+		{"variables as shells write them, elsewhere", "    audiences: [app]\n", `    audiences: ["${CLIENT_ID}", $CLIENT_ID, $client, a$B]
+    jwks_uri: ${JWKS_URI}
+    ca_file: {file: $CA_FILE}
+`},
+		{"a variable as shells write it, in brackets", "    audiences: [app]\n", "    audiences: [${CLIENT_ID}]\n"},
+		{"an expression in brackets", "    grants: {chat: {service_sid: IS0123456789abcdef0123456789abcdef}}\n", "    grants: {chat: {service_sid: ${claims.service}}}\n"},
+		{"blanks and quotes around credentials", "*account", `  - {name: main, account_sid: {env: PADDED}, api_key_sid: {file: padded}, api_key_secret: {env: QUOTED}}
+  - {name: b, account_sid: "AC0123456789abcdef0123456789abcdef ", api_key_sid: {env: TWILIO_API_KEY_SID}, api_key_secret: {file: padded}}
+  - {name: c, account_sid: {env: TWILIO_ACCOUNT_SID}, api_key_sid: {env: TWILIO_API_KEY_SID}, api_key_secret: " itStandsHere"}
+server: {admin_token: {env: QUOTED}}
+store: {redis: {url: {env: QUOTED}}}
+`},
 		{"files", "*issuer", `  - name: idp
     issuer: {file: nowhere}
     audiences: [{file: nothing}, {file: newline}, {file: ""}, {file: ~}]
@@ -375,6 +422,29 @@ audit: {key: 'itStandsHere', subjects: x}
   - {name: f, issuer: 'https://', audiences: [x]}
   - {name: g, issuer: 'ftp://f', audiences: [x]}
   - {name: h, issuer: '://', audiences: [x]}
+`},
+		{"issuers that no token has", "*issuer", `  - {name: a, issuer: 'https://acme.eu.auth0.com', audiences: [x], identity: 'a__${escape(claims.sub)}'}
+  - {name: b, issuer: 'https://login.acme.example', provider: auth0, audiences: [x], identity: 'b__${escape(claims.sub)}'}
+  - {name: c, issuer: 'https://acme.us.auth0.com/.well-known/openid-configuration', provider: auth0, audiences: [x], identity: 'c__${escape(claims.sub)}'}
+  - {name: d, issuer: 'https://acme.example/realms/a/.well-known/openid-configuration', audiences: [x], identity: 'd__${escape(claims.sub)}'}
+  - {name: e, issuer: 'https://accounts.google.com/', audiences: [x], identity: 'e__${escape(claims.sub)}'}
+  - {name: alias, issuer: accounts.google.com, provider: google, audiences: [x], identity: 'alias__${escape(claims.sub)}'}
+  - {name: metadata, issuer: 'https://b.example/.well-known/openid-configuration/', audiences: [x], identity: 'metadata__${escape(claims.sub)}'}
+  - {name: scheme, issuer: acme.eu.auth0.com/, audiences: [x], identity: 'scheme__${escape(claims.sub)}'}
+  - {name: f, issuer: 'https://google.example', provider: google, audiences: [x], identity: 'f__${escape(claims.sub)}'}
+  - {name: g, issuer: 'https://acme.okta.com/', audiences: [x], identity: 'g__${escape(claims.sub)}'}
+  - {name: h, issuer: 'https://acme.okta.com/oauth2/default/v1', provider: okta, audiences: [x], identity: 'h__${escape(claims.sub)}'}
+  - {name: i, issuer: 'https://login.microsoftonline.com/acme.example/v2.0', provider: entra, audiences: [x], identity: 'i__${escape(claims.oid)}'}
+  - {name: j, issuer: 'https://login.microsoftonline.com/11111111-2222-3333-4444-555555555555', audiences: [x], identity: 'j__${escape(claims.sub)}'}
+  - {name: k, issuer: 'https://login.microsoftonline.com/common/v2.0', audiences: [x], identity: 'k__${escape(claims.sub)}'}
+  - {name: l, issuer: 'https://sts.windows.net/11111111-2222-3333-4444-555555555555', audiences: [x], identity: 'l__${escape(claims.sub)}'}
+  - {name: m, issuer: 'https://appleid.apple.com/', provider: apple, audiences: [x], identity: 'm__${escape(claims.sub)}'}
+  - {name: n, issuer: 'https://acme.auth.eu-west-1.amazoncognito.com', audiences: [x], identity: 'n__${escape(claims.sub)}'}
+  - {name: o, issuer: 'https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_a/', audiences: [x], identity: 'o__${escape(claims.sub)}'}
+  - {name: p, issuer: 'https://securetoken.google.com', audiences: [x], identity: 'p__${escape(claims.sub)}'}
+  - {name: q, issuer: 'https://gitlab.com/', provider: gitlab, audiences: [x], identity: 'q__${escape(claims.sub)}'}
+  - {name: r, issuer: 'https://abc.supabase.co', audiences: [x], identity: 'r__${escape(claims.sub)}'}
+  - {name: s, issuer: 'https://abc.clerk.accounts.dev/', audiences: [x], identity: 's__${escape(claims.sub)}'}
 `},
 		{"one issuer twice", "    identity: \"idp_${escape(claims.sub)}\"\n", `    identity: "idp_${escape(claims.sub)}"
   - {name: b, issuer: 'https://idp.example/', audiences: [x]}

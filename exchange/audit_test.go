@@ -62,7 +62,7 @@ func TestAuditLine(t *testing.T) {
 		{"requirement", nil, inGroup("guest"), nil, `[]`, refused("requirement_failed", "issuers[0].require[0]: not matched")},
 		{"no rule", nil, inGroup("nobody"), nil, `[]`, refused("no_rule", "no rule that matches grants anything")},
 		{"value missing", nil, inGroup("support"), nil, `[]`, refused("rule_failed", `rules[2].grants.video.room: parameter "room" is absent`)},
-		{"scope", nil, nil, []string{"scope", "video"}, `[]`, refused("invalid_scope", "scope asks for what is not granted")},
+		{"scope", nil, nil, []string{"scope", "video"}, `[]`, refused("invalid_scope", "scope asks for video, which the rules do not give")},
 		{"identity", nil, m{"sub": strings.Repeat("x", 255)}, nil, `[]`, refused("identity_invalid", "the identity is longer than 256 bytes")},
 
 		{"chosen claims", withClaims, m{"email": "a@example.com", "groups": []string{"x", "<y>"}, "level": 9007199254740993, "odd\"name": m{"n": nil}, "secret": "s"}, []string{"room", "blue"}, `["everyone"]`,

@@ -1,6 +1,8 @@
 package exchange_test
 
 import (
+	"net/http"
+	"strings"
 	"sync"
 	"testing"
 
@@ -56,7 +58,9 @@ func TestExplain(t *testing.T) {
 		{"token, wrong parameter", exchange.ExplainRequest{Token: good, Params: map[string]string{"room": "/"}},
 			explained{Issuer: "idp", Client: "app", Sub: "auth0|1", Refusal: "invalid_parameter: the parameter room has a value that is not allowed"}},
 		{"token, scope", exchange.ExplainRequest{Token: good, Scope: []string{"voice"}},
-			explained{Issuer: "idp", Client: "app", Sub: "auth0|1", Refusal: "invalid_scope: scope asks for what is not granted", Matched: []string{"everyone"}}},
+			explained{Issuer: "idp", Client: "app", Sub: "auth0|1", Refusal: "invalid_scope: scope asks for voice, which the rules do not give", Matched: []string{"everyone"}}},
+		{"token, scope of no kind", exchange.ExplainRequest{Token: good, Scope: []string{"fax"}},
+			explained{Issuer: "idp", Client: "app", Sub: "auth0|1", Refusal: "invalid_scope: scope asks for what is no kind of grant", Matched: []string{"everyone"}}},
 		{"token, denied", exchange.ExplainRequest{Token: s.token(m{"groups": []string{"suspended"}})},
 			explained{Issuer: "idp", Client: "app", Sub: "auth0|1", Refusal: `denied: rule "suspended" denies: account suspended`, Matched: []string{"suspended"}}},
 		{"forged token", exchange.ExplainRequest{Token: forged},
@@ -153,4 +157,71 @@ func TestExplainWhileServing(t *testing.T) {
 		})
 	}
 	explainers.Wait()
+}
+
+// TestExplainTellsBothSides has tokens that are for another service, and an
+// operator who is to see what differs.
+func TestExplainTellsBothSides(t *testing.T) {
+	t.Parallel()
+	s := prepareSite(t, strings.Replace(siteConfig, "audiences: [app, ios]", "audiences: [app, ios]\n    trusted_audiences: [api]", 1), nil)
+	const configured = `configured: "https://idp.example.com", "https://partner.example.com/"`
+	for _, test := range []struct {
+		name string
+		r    exchange.ExplainRequest
+		want []string
+	}{
+		{"in order", exchange.ExplainRequest{Token: s.token(nil)}, nil},
+		{"another issuer", exchange.ExplainRequest{Token: s.token(m{"iss": "https://other.example\x1b[2J"})},
+			[]string{`iss is "https://other.example\x1b[2J"`, configured}},
+		{"a / at the end", exchange.ExplainRequest{Token: s.token(m{"iss": "https://idp.example.com/"})},
+			[]string{`iss is "https://idp.example.com/"`, configured, "only the / at the end differs"}},
+		{"all the same", exchange.ExplainRequest{Token: s.token(m{"iss": "https://idp.example.com/"}), Unverified: true, Issuer: "idp"},
+			[]string{`iss is "https://idp.example.com/"`, configured, "only the / at the end differs"}},
+		{"no issuer", exchange.ExplainRequest{Token: s.token(m{"iss": nil})}, []string{"iss is absent", configured}},
+		{"another audience", exchange.ExplainRequest{Token: s.token(m{"aud": []string{"web", "api"}})},
+			[]string{`aud is ["web", "api"]`, `configured: "app", "ios"`, `trusted beside one of them: "api"`}},
+		{"another party", exchange.ExplainRequest{Token: s.token(m{"azp": "web"})}, []string{`azp is "web"`, `configured: "app", "ios", "android"`}},
+		{"claims of another issuer", exchange.ExplainRequest{Claims: []byte(`{"iss":7,"sub":"a"}`), Issuer: "idp"},
+			[]string{"iss is (int)", `configured: "https://idp.example.com"`}},
+		{"expired", exchange.ExplainRequest{Token: s.token(m{"exp": siteTime.Unix() - 3600, "iat": siteTime.Unix() - 7200})}, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			x, err := s.Explain(t.Context(), test.r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, x.Notes); diff != "" {
+				t.Errorf("notes (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestExplainWithoutKeys has providers that are not there, which says nothing
+// of who brings a token.
+func TestExplainWithoutKeys(t *testing.T) {
+	t.Parallel()
+	idp := exchangetest.NewIdP(t)
+	idp.Answer(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })
+	token := func(s *site) string { return s.token(m{"iss": idp.URL}) }
+	for _, test := range []struct{ name, config, want string }{
+		{"discovery", withProvider(idp), "the keys of issuer idp could not be fetched from " + idp.URL + "/.well-known/openid-configuration: the provider's discovery document could not be read"},
+		{"jwks_uri", strings.Replace(withProvider(idp), "    max_token_age: 12h\n", "    max_token_age: 12h\n    jwks_uri: "+idp.URL+"/missing\n", 1),
+			"the keys of issuer idp could not be fetched from " + idp.URL + "/missing: the provider answered 404"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := prepareSite(t, test.config, nil)
+			if _, err := s.Explain(t.Context(), exchange.ExplainRequest{Token: token(s)}); err == nil || err.Error() != test.want {
+				t.Errorf("error %v\nwant %s", err, test.want)
+			}
+			x, err := s.Explain(t.Context(), exchange.ExplainRequest{Token: token(s), Unverified: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([]string{test.want}, x.Notes); diff != "" || x.Decision == nil {
+				t.Errorf("notes (-want +got):\n%s", diff)
+			}
+		})
+	}
 }

@@ -15,8 +15,10 @@ type readiness struct{ reached, stopped atomic.Bool }
 
 func (r *readiness) stop() { r.stopped.Store(true) }
 
-// isReady reports whether every issuer whose keys are to be waited for has had
+// Ready reports whether every issuer whose keys are to be waited for has had
 // keys at some time, and the service is not stopping.
+func (s *Service) Ready() bool { return s.current.Load().isReady() }
+
 func (s *snapshot) isReady() bool {
 	if s.ready.stopped.Load() {
 		return false

@@ -42,17 +42,41 @@ Each fault ends in its id in brackets; --explain tells what is behind it.`,
 			return c.run(p)
 		},
 	}
-	cmd.Flags().StringVar(&c.path, "config", "config.yaml", "the configuration `FILE`")
+	cmd.Flags().StringVar(&c.path, "config", defaultConfig, "the configuration `FILE`, - for standard input")
 	cmd.Flags().StringVar(&c.format, "format", "text", "how to print: text, json or github")
 	cmd.Flags().BoolVar(&c.allowWarnings, "allow-warnings", false, "exit 0 when there are only warnings")
 	cmd.Flags().BoolVar(&c.noSecrets, "no-secrets", false, "do without the secrets that are missing")
 	cmd.Flags().StringVar(&c.explain, "explain", "", "explain the faults with this `ID`, and do nothing else")
+	completeFrom(cmd, "format", func() []string { return []string{"text", "json", "github"} })
+	completeFrom(cmd, "explain", config.DiagnosticIDs)
 	return cmd
+}
+
+// completeFrom completes a flag's value by what there is.
+func completeFrom(cmd *cobra.Command, flag string, values func() []string) {
+	err := cmd.RegisterFlagCompletionFunc(flag, func(_ *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
+		var fit []string
+		for _, value := range values() {
+			if strings.HasPrefix(value, begun) {
+				fit = append(fit, value)
+			}
+		}
+		return fit, cobra.ShellCompDirectiveNoFileComp
+	})
+	if err != nil {
+		panic(err) // there is no such flag
+	}
 }
 
 // explainID prints what there is to say about one kind of diagnostic.
 func (c *checkCommand) explainID(p *program) error {
+	if err := c.checkFormat(); err != nil {
+		return err
+	}
 	text, ok := config.Explain(c.explain)
+	if ok && c.format == "json" {
+		return p.printJSON(map[string]string{"id": c.explain, "explanation": strings.Join(strings.Fields(text), " ")})
+	}
 	if ok {
 		fmt.Fprintln(p.stdout, wrap(text, 80))
 		return nil
@@ -86,11 +110,31 @@ func wrap(text string, width int) string {
 	return b.String()
 }
 
-func (c *checkCommand) run(p *program) error {
+func (c *checkCommand) checkFormat() error {
 	if c.format != "text" && c.format != "json" && c.format != "github" {
 		return usageErrorf("there is no format %q\ntwilio-sts: hint: the formats are text, json and github", c.format)
 	}
-	cfg, err := config.Load(c.path, config.Options{Getenv: p.getenv, NoSecrets: c.noSecrets})
+	return nil
+}
+
+// load loads the configuration, from standard input for -.
+func (c *checkCommand) load(p *program) (*config.Config, error) {
+	o := config.Options{Getenv: p.getenv, NoSecrets: c.noSecrets}
+	if c.path != "-" {
+		return config.Load(c.path, o)
+	}
+	data, err := p.readInput(c.path)
+	if err != nil {
+		return nil, err
+	}
+	return config.Parse(c.path, data, o)
+}
+
+func (c *checkCommand) run(p *program) error {
+	if err := c.checkFormat(); err != nil {
+		return err
+	}
+	cfg, err := c.load(p)
 	found := config.Diagnostics{}
 	var faults config.Diagnostics
 	switch {

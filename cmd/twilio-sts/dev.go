@@ -9,12 +9,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
+	"reflect"
+	"slices"
 	"sort"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -67,20 +72,22 @@ file's secrets is read.`,
 // A devServer is one run of the dev command.
 type devServer struct {
 	path, address, providerAddress string
+
+	moved []string // what is not where it usually is
 }
 
 func (d *devServer) run(ctx context.Context, p *program) error {
-	public, err := listenLoopback(ctx, d.address, devAddress)
+	public, err := d.listen(ctx, "the token service", d.address, devAddress)
 	if err != nil {
 		return err
 	}
 	defer public.Close()
-	admin, err := listenLoopback(ctx, "", devAdminAddress)
+	admin, err := d.listen(ctx, "the operators' listener", "", devAdminAddress)
 	if err != nil {
 		return err
 	}
 	defer admin.Close()
-	providerListener, err := listenLoopback(ctx, d.providerAddress, devProviderAddress)
+	providerListener, err := d.listen(ctx, "the identity provider", d.providerAddress, devProviderAddress)
 	if err != nil {
 		return err
 	}
@@ -96,7 +103,8 @@ func (d *devServer) run(ctx context.Context, p *program) error {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	service, err := exchange.New(cfg, exchange.Options{Now: p.now, Log: log, Audit: p.stderr})
+	audit := &quiet{w: p.stderr}
+	service, err := exchange.New(cfg, exchange.Options{Now: p.now, Log: log, Audit: audit})
 	if err != nil {
 		return err
 	}
@@ -107,12 +115,27 @@ func (d *devServer) run(ctx context.Context, p *program) error {
 	go func() { ended <- serveProvider(ctx, providerListener, provider.Handler()) }()
 	go func() { ended <- service.Serve(ctx, public, admin) }()
 
-	if err := d.introduce(ctx, p, cfg, provider, public.Addr(), admin.Addr(), providerURL); err != nil && ctx.Err() == nil {
+	if err := d.introduce(ctx, p, cfg, provider, admin.Addr(), providerURL); err != nil && ctx.Err() == nil {
 		return err
 	}
+	audit.heard.Store(true)
 	first := <-ended
 	stop()
 	return errors.Join(first, <-ended)
+}
+
+// quiet drops what is written to it until it is heard: dev tells of its own
+// exchange in words.
+type quiet struct {
+	w     io.Writer
+	heard atomic.Bool
+}
+
+func (q *quiet) Write(b []byte) (int, error) {
+	if !q.heard.Load() {
+		return len(b), nil
+	}
+	return q.w.Write(b)
 }
 
 // load loads the configuration with the development provider in the place of
@@ -161,7 +184,7 @@ func realms(cfg *config.Config) []devidp.Realm {
 				continue
 			}
 			taken[name] = true
-			realm.Personas = append(realm.Personas, devidp.Persona{Name: name, Description: outcome(cfg.Rules.RunCase(c)), Claims: c.Claims})
+			realm.Personas = append(realm.Personas, devidp.Persona{Name: name, Description: prospect(cfg.Rules, c), Claims: c.Claims})
 		}
 		if realm.Personas == nil {
 			realm.Personas = []devidp.Persona{{Name: "someone", Description: "this issuer has no test cases to take personas from",
@@ -172,15 +195,58 @@ func realms(cfg *config.Config) []devidp.Realm {
 	return out
 }
 
+// prospect says what a case's person gets for the token alone and, where the
+// case asks for something, with that.
+func prospect(set *rules.Set, c *rules.Case) string {
+	alone := *c
+	alone.Request, alone.Scope = nil, nil
+	before, after := set.RunCase(&alone), set.RunCase(c)
+	text := outcome(before)
+	if len(c.Request) == 0 && len(c.Scope) == 0 {
+		return text
+	}
+	var asked []string
+	for _, name := range slices.Sorted(maps.Keys(c.Request)) {
+		asked = append(asked, name+"="+c.Request[name])
+	}
+	if len(c.Scope) > 0 {
+		asked = append(asked, "scope="+strings.Join(c.Scope, "+"))
+	}
+	text += "; with " + strings.Join(asked, " ") + " "
+	if before.Decision == nil || after.Decision == nil {
+		return text + outcome(after)
+	}
+	had, has := before.Decision.Grants.Kinds(), after.Decision.Grants.Kinds()
+	var more []rules.Kind
+	for _, kind := range has {
+		if !slices.Contains(had, kind) {
+			more = append(more, kind)
+		}
+	}
+	switch {
+	case len(had)+len(more) > len(has):
+		return text + "gets only " + kindNames(has)
+	case len(more) > 0:
+		return text + "also " + kindNames(more)
+	case reflect.DeepEqual(before.Decision.Grants, after.Decision.Grants):
+		return text + "the same"
+	}
+	return text + "the same kinds, for something else"
+}
+
 func outcome(r rules.Result) string {
 	if r.Decision == nil {
 		return "is refused: " + string(rules.ReasonOf(r.Err))
 	}
-	var kinds []string
-	for _, kind := range r.Decision.Grants.Kinds() {
-		kinds = append(kinds, string(kind))
+	return "gets " + kindNames(r.Decision.Grants.Kinds())
+}
+
+func kindNames(kinds []rules.Kind) string {
+	var words []string
+	for _, kind := range kinds {
+		words = append(words, string(kind))
 	}
-	return "gets " + strings.Join(kinds, ", ")
+	return strings.Join(words, ", ")
 }
 
 // slug makes a test case's name fit for a URL.
@@ -192,23 +258,28 @@ func slug(name string) string {
 }
 
 // introduce says where everything is, and shows one exchange.
-func (d *devServer) introduce(ctx context.Context, p *program, cfg *config.Config, provider *devidp.Provider, public, admin net.Addr, providerURL string) error {
+func (d *devServer) introduce(ctx context.Context, p *program, cfg *config.Config, provider *devidp.Provider, admin net.Addr, providerURL string) error {
 	ctx, cancel := context.WithTimeout(ctx, devStart)
 	defer cancel()
 	realm := realms(cfg)[0]
 	persona := realm.Personas[0].Name
-	tokenURL := cfg.Server.PublicURL + "/token"
-	fmt.Fprintf(p.stdout, `twilio-sts dev: on this machine only, with a throwaway Twilio key
+	tokenURL, adminURL := cfg.Server.PublicURL+"/token", "http://"+admin.String()
+	fmt.Fprintf(p.stdout, "twilio-sts dev: on this machine only, with a throwaway Twilio key\n\n")
+	for _, line := range d.moved {
+		fmt.Fprintf(p.stdout, "  %s\n", line)
+	}
+	fmt.Fprintf(p.stdout, `  token service      %s
+  identity provider  %s
+  operators          %s
 
-  token service      %s
-  identity provider  %s   sign in here as %s
-  operators          http://%s/readyz
+Sign in at the identity provider as
 
+%s
 An ID token becomes a Twilio access token:
 
   curl -s %s -H "Authorization: Bearer $(curl -s '%s')"
 
-`, tokenURL, providerURL, personaNames(realm), admin, tokenURL, idTokenURL(providerURL, realm.Name, persona))
+`, tokenURL, providerURL, adminURL, personaLines(realm), tokenURL, idTokenURL(providerURL, realm.Name, persona))
 
 	if err := waitReady(ctx, cfg.Server.PublicURL+"/readyz"); err != nil {
 		return err
@@ -217,7 +288,8 @@ An ID token becomes a Twilio access token:
 	if err != nil {
 		return err
 	}
-	status, answer, err := exchangeOnce(ctx, tokenURL, idToken)
+	traceID := randomHex()
+	status, answer, err := exchangeOnce(ctx, tokenURL, idToken, traceID)
 	if err != nil {
 		return err
 	}
@@ -225,16 +297,30 @@ An ID token becomes a Twilio access token:
 	for _, line := range answer {
 		fmt.Fprintf(p.stdout, "  %-9s %s\n", line[0], line[1])
 	}
-	fmt.Fprintln(p.stdout, "\nCtrl-C stops it.")
+	fmt.Fprintf(p.stdout, "\nWhich rules it came by, and for who is refused each rule's verdict:\n\n  twilio-sts explain --trace-id %s", traceID)
+	if adminURL != defaultAdmin {
+		fmt.Fprintf(p.stdout, " --admin %s", adminURL)
+	}
+	fmt.Fprintln(p.stdout, "\n\nCtrl-C stops it.")
 	return nil
 }
 
-func personaNames(realm devidp.Realm) string {
-	var names []string
-	for _, persona := range realm.Personas {
-		names = append(names, persona.Name)
+// personaLines has a line for each persona; of many, for some.
+func personaLines(realm devidp.Realm) string {
+	const most = 10
+	shown := realm.Personas[:min(most, len(realm.Personas))]
+	width := 0
+	for _, persona := range shown {
+		width = max(width, len(persona.Name))
 	}
-	return strings.Join(names, ", ")
+	var b strings.Builder
+	for _, persona := range shown {
+		fmt.Fprintf(&b, "  %-*s  %s\n", width, persona.Name, persona.Description)
+	}
+	if more := len(realm.Personas) - most; more > 0 {
+		fmt.Fprintf(&b, "  and %d more, which its page lists\n", more)
+	}
+	return b.String()
 }
 
 func idTokenURL(providerURL, realm, persona string) string {
@@ -264,9 +350,9 @@ func waitReady(ctx context.Context, url string) error {
 	}
 }
 
-// exchangeOnce exchanges idToken by RFC 8693 and returns what a person wants
-// to know of the answer, as pairs of name and value.
-func exchangeOnce(ctx context.Context, tokenURL, idToken string) (status int, answer [][2]string, err error) {
+// exchangeOnce exchanges idToken by RFC 8693 under a trace id and returns what a
+// person wants to know of the answer, as pairs of name and value.
+func exchangeOnce(ctx context.Context, tokenURL, idToken, traceID string) (status int, answer [][2]string, err error) {
 	form := url.Values{
 		"grant_type":         {"urn:ietf:params:oauth:grant-type:token-exchange"},
 		"subject_token":      {idToken},
@@ -277,6 +363,7 @@ func exchangeOnce(ctx context.Context, tokenURL, idToken string) (status int, an
 		return 0, nil, err
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Traceparent", "00-"+traceID+"-"+traceID[:16]+"-01")
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return 0, nil, err
@@ -322,6 +409,16 @@ func serveProvider(ctx context.Context, l net.Listener, h http.Handler) error {
 		return err
 	}
 	return nil
+}
+
+// listen listens for what, and notes where it is when its usual address is taken.
+func (d *devServer) listen(ctx context.Context, what, address, usual string) (net.Listener, error) {
+	l, err := listenLoopback(ctx, address, usual)
+	if err == nil && address == "" && l.Addr().String() != usual {
+		_, taken, _ := net.SplitHostPort(usual)
+		d.moved = append(d.moved, fmt.Sprintf("%s is taken, so %s is at %s", taken, what, l.Addr()))
+	}
+	return l, err
 }
 
 // listenLoopback listens at address, or without one at the usual address, or

@@ -64,6 +64,7 @@ widens.`,
 	cmd.Flags().StringVar(&c.failOn, "fail-on", "", "exit 1 when a change is of this `KIND`: widen")
 	cmd.Flags().BoolVar(&c.json, "json", false, "print as JSON")
 	cmd.Flags().BoolVar(&c.noSecrets, "no-secrets", false, "do without the secrets that are missing")
+	completeFrom(cmd, "fail-on", func() []string { return []string{"widen"} })
 	return cmd
 }
 
@@ -147,6 +148,16 @@ func (c *diffCommand) load(p *program, path string) (*side, error) {
 	if err != nil {
 		return nil, err
 	}
+	failed := 0
+	for i := range cfg.Cases {
+		if len(cfg.Rules.RunCase(&cfg.Cases[i]).Diffs) > 0 {
+			failed++
+		}
+	}
+	if failed > 0 {
+		fmt.Fprintf(p.stderr, "twilio-sts: warning: %s: tests that fail: %d of %d; serve does not take it\ntwilio-sts: hint: twilio-sts test --config %s\n",
+			path, failed, len(cfg.Cases), shellWord(path))
+	}
 	defaults, err := cfg.Rules.Parameters(nil)
 	return &side{path, cfg, defaults}, err
 }
@@ -160,9 +171,10 @@ func (c *diffCommand) people(p *program, before, after *side) ([]person, error) 
 			all.addCase(s, test, s.path)
 		}
 	}
-	// A case may be about an issuer that only one side has.
+	// A case may be about an issuer, or a parameter, that only one side has.
 	either := *before.cfg
 	either.Issuers = slices.Clone(either.Issuers)
+	either.Parameters = slices.Concat(either.Parameters, after.cfg.Parameters)
 	for _, name := range only(after, before) {
 		either.Issuers = append(either.Issuers, *after.cfg.Issuer(name))
 	}

@@ -224,6 +224,7 @@ rules:
 config.yaml:6:27: accounts[0].api_key_secret.env: the variable NOT_SET is not set [unset-variable]
     6 |     api_key_secret: {env: NOT_SET}
       |                           ^^^^^^^
+   hint: where there are no secrets, check, test, explain and diff go on without it: --no-secrets
 config.yaml:10:5: issuers[0].audience: "audience" is not a key here [unknown-key]
    10 |     audience: [spa]
       |     ^^^^^^^^

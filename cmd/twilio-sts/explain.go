@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -45,8 +46,9 @@ the evaluator that serves exchanges.
 
 Claims are a JSON object; what a test case may leave out may be left out. A token
 is verified with the issuer's keys. Values of claims and parameters are not shown
-unless asked for, and then with each part that reads them. The exit code is 1 when
-the person is refused.
+unless asked for, and then with each part that reads them; iss, aud or azp is shown
+where it is why a token is not taken. The exit code is 1 when the person is
+refused, and 3 when the issuer's keys cannot be had.
 
 With --trace-id, which every refusal and audit line has, a running service tells
 what it decided: it remembers its last 1,000 decisions on tokens that verified, and
@@ -65,7 +67,7 @@ service has one, is that of TWILIO_STS_ADMIN_TOKEN, or of a --config that is giv
 			return c.run(cmd.Context(), p)
 		},
 	}
-	cmd.Flags().StringVar(&c.path, "config", "config.yaml", "the configuration `FILE`")
+	cmd.Flags().StringVar(&c.path, "config", defaultConfig, "the configuration `FILE`")
 	cmd.Flags().StringVar(&c.token, "token", "", "an ID token in `FILE`, - for standard input")
 	cmd.Flags().StringVar(&c.claims, "claims", "", "claims as JSON in `FILE`, - for standard input")
 	cmd.Flags().StringVar(&c.issuer, "issuer", "", "the `NAME` of the issuer the claims are from")
@@ -77,7 +79,22 @@ service has one, is that of TWILIO_STS_ADMIN_TOKEN, or of a --config that is giv
 	cmd.Flags().StringArrayVar(&c.admins, "admin", nil, "the `URL` of its admin listener (default that of --config, or "+defaultAdmin+"); may be repeated")
 	cmd.Flags().BoolVar(&c.json, "json", false, "print as JSON")
 	cmd.Flags().BoolVar(&c.noSecrets, "no-secrets", false, "do without the secrets that are missing")
+	completeFrom(cmd, "issuer", func() []string {
+		cfg, err := config.Load(c.path, config.Options{Getenv: p.getenv, NoSecrets: true, SkipTests: true})
+		if err != nil {
+			return nil
+		}
+		return issuerNames(cfg)
+	})
 	return cmd
+}
+
+func issuerNames(cfg *config.Config) []string {
+	names := make([]string, len(cfg.Issuers))
+	for i := range cfg.Issuers {
+		names[i] = cfg.Issuers[i].Name
+	}
+	return names
 }
 
 func (c *explainCommand) run(ctx context.Context, p *program) error {
@@ -89,11 +106,17 @@ func (c *explainCommand) run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
+	if err := c.checkNames(p, cfg, r); err != nil {
+		return err
+	}
 	service, err := exchange.New(cfg, exchange.Options{Now: p.now})
 	if err != nil {
 		return err
 	}
 	x, err := service.Explain(ctx, r)
+	if errors.Is(err, exchange.ErrWhichIssuer) {
+		return usageErrorf("%s\ntwilio-sts: hint: --issuer NAME", err)
+	}
 	if err != nil {
 		return err
 	}
@@ -104,7 +127,11 @@ func (c *explainCommand) run(ctx context.Context, p *program) error {
 		e.print(p.stdout, c.showValues)
 	}
 	if x.Verified != nil && !c.unverified && rules.ReasonOf(x.Verified) != rules.MalformedToken {
-		fmt.Fprintln(p.stderr, "twilio-sts: hint: --unverified goes on with this token all the same")
+		flags := "--unverified"
+		if rules.ReasonOf(x.Verified) == rules.UnknownIssuer && len(cfg.Issuers) > 1 {
+			flags += " --issuer NAME"
+		}
+		fmt.Fprintf(p.stderr, "twilio-sts: hint: %s goes on with this token all the same\n", flags)
 	}
 	if err == nil && x.Refusal != nil {
 		err = errProblems
@@ -131,11 +158,40 @@ func (c *explainCommand) request(p *program) (exchange.ExplainRequest, error) {
 		return r, err
 	}
 	data, err := p.readInput(c.token)
-	r.Token = strings.TrimSpace(string(data))
-	if err == nil && r.Token == "" {
-		err = fmt.Errorf("%s holds no token", c.token)
+	if err != nil {
+		return r, err
 	}
-	return r, err
+	if r.Token, err = tokenIn(string(data)); err != nil || r.Token == "" {
+		return r, fmt.Errorf("%s holds no token", c.token)
+	}
+	return r, nil
+}
+
+// checkNames checks the names on the command line against the configuration's.
+// A service ignores a parameter that it does not know, and so is it here.
+func (c *explainCommand) checkNames(p *program, cfg *config.Config, r exchange.ExplainRequest) error {
+	if c.issuer != "" && cfg.Issuer(c.issuer) == nil {
+		return usageErrorf("no issuer is named %q\ntwilio-sts: hint: %s", c.issuer, meant(c.issuer, issuerNames(cfg)))
+	}
+	names := cfg.Rules.ParameterNames()
+	for _, name := range slices.Sorted(maps.Keys(r.Params)) {
+		if slices.Contains(names, name) {
+			continue
+		}
+		fmt.Fprintf(p.stderr, "twilio-sts: warning: no parameter is named %q: it is ignored, as in a request\n", name)
+		if len(names) > 0 {
+			fmt.Fprintf(p.stderr, "twilio-sts: hint: %s\n", meant(name, names))
+		}
+	}
+	return nil
+}
+
+// meant suggests what was meant by a name that there is not.
+func meant(name string, names []string) string {
+	if near := rules.Nearest(name, names); near != "" {
+		return "did you mean " + near + "?"
+	}
+	return "what there is: " + strings.Join(names, ", ")
 }
 
 func verification(x *exchange.Explanation) string {
@@ -153,6 +209,7 @@ func verification(x *exchange.Explanation) string {
 // their kinds are, such as "(string)".
 type explained struct {
 	Verification string         `json:"verification"`
+	Notes        []string       `json:"notes,omitempty"` // both sides of what does not go together
 	Issuer       string         `json:"issuer"`
 	Client       string         `json:"client"`
 	Claims       map[string]any `json:"claims"`
@@ -191,7 +248,7 @@ type closest struct {
 
 func (c *explainCommand) explained(cfg *config.Config, r exchange.ExplainRequest, x *exchange.Explanation, now time.Time) *explained {
 	e := &explained{
-		Verification: verification(x), Issuer: x.Issuer, Client: x.Client,
+		Verification: verification(x), Notes: x.Notes, Issuer: x.Issuer, Client: x.Client,
 		Claims: map[string]any{}, Request: map[string]any{}, Checks: []check{},
 		Require: append([]rules.Step{}, x.Trace.Require...), Rules: append([]rules.Step{}, x.Trace.Rules...),
 	}
@@ -260,6 +317,9 @@ type explainPrinter struct {
 func (e *explained) print(w io.Writer, values bool) {
 	p := &explainPrinter{e, w, values}
 	p.line("%s", e.Verification)
+	for _, note := range e.Notes {
+		p.line("  %s", note)
+	}
 	if e.Issuer != "" {
 		p.line("issuer %s, client %s", e.Issuer, orNone(e.Client))
 		for _, name := range slices.Sorted(maps.Keys(e.Claims)) {

@@ -29,7 +29,7 @@ exit code is 1 when it is not.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.healthcheck(cmd.Context(), path, url) },
 	}
-	cmd.Flags().StringVar(&path, "config", "config.yaml", "the configuration `FILE`")
+	cmd.Flags().StringVar(&path, "config", defaultConfig, "the configuration `FILE`")
 	cmd.Flags().StringVar(&url, "url", "", "the `URL` to ask in its place")
 	return cmd
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -21,6 +22,9 @@ const (
 	exitUsage    = 2 // the command line is wrong
 	exitFailed   = 3 // it could not be done
 )
+
+// defaultConfig is the configuration of a command that is not told which.
+const defaultConfig = "config.yaml"
 
 // A program is one run of twilio-sts: everything of the outside world that its
 // commands touch.
@@ -76,6 +80,9 @@ func (p *program) report(err error) int {
 		return exitUsage
 	}
 	fmt.Fprintf(p.stderr, "twilio-sts: error: %s\n", err)
+	if missing := (*fs.PathError)(nil); errors.As(err, &missing) && errors.Is(err, fs.ErrNotExist) && missing.Path == defaultConfig {
+		fmt.Fprintln(p.stderr, "twilio-sts: hint: --config FILE names a configuration, and twilio-sts init writes one")
+	}
 	return exitFailed
 }
 

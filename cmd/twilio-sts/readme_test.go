@@ -237,7 +237,7 @@ func (r *readme) javaScript(t *testing.T, name, text string) {
 			"twilioToken('x').catch(e => console.log(e.reason, e.action, e.message))\n"
 		r.write(t, "page.js", text)
 		got := strings.Split(strings.TrimSpace(r.output(t, exec.CommandContext(limited(t), node, "page.js", strings.TrimSpace(idToken)))), "\n")
-		for _, want := range []string{"dev_auth0_7C5f7c chat sync video", "malformed_token fix_request the ID token is malformed"} {
+		for _, want := range []string{"dev__auth0_7C5f7c chat sync video", "malformed_token fix_request the ID token is malformed"} {
 			if !slices.Contains(got, want) {
 				t.Errorf("printed %q, want a line %q", got, want)
 			}

@@ -21,6 +21,7 @@ short-lived Twilio access token.`,
 		Example: `  twilio-sts dev                              try it, with no account and no setup
   twilio-sts init && twilio-sts check         write a configuration and check it
   twilio-sts serve --config config.yaml       run it`,
+		Version:       builtFrom(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -31,6 +32,7 @@ short-lived Twilio access token.`,
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageErrorf("%s\ntwilio-sts: hint: %s --help", err, cmd.CommandPath())
 	})
@@ -59,6 +61,9 @@ func openFile(path string) (io.ReadCloser, error) {
 	}
 	return f, err
 }
+
+// makeDirectory makes a directory where there is none.
+func makeDirectory(path string) error { return os.MkdirAll(path, 0o755) }
 
 // createFile creates a file that must not exist yet.
 func createFile(path string) (io.WriteCloser, error) {

@@ -8,10 +8,12 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/big"
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -42,6 +44,7 @@ func TestScripts(t *testing.T) {
 			"exits":  exits,
 			"encode": encode,
 			"sign":   signer.sign,
+			"wrap":   wrapToken,
 		},
 	})
 }
@@ -78,6 +81,19 @@ func encode(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	token := segment([]byte(ts.ReadFile(args[0]))) + "." + segment([]byte(ts.ReadFile(args[1]))) + "." + segment([]byte("signature"))
 	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(token+"\n"), 0o600))
+}
+
+// wrapToken is the script command
+//
+//	wrap token.jwt format file
+//
+// which writes a token as it stands in something else.
+func wrapToken(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: wrap token.jwt format file")
+	}
+	text := fmt.Sprintf(args[1], strings.TrimSpace(ts.ReadFile(args[0])))
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(text+"\n"), 0o600))
 }
 
 func segment(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }

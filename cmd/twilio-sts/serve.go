@@ -18,7 +18,9 @@ func (p *program) serveCommand() *cobra.Command {
 		Short: "Run the token service",
 		Long: `Run the token service until SIGTERM or SIGINT, then finish what is in flight.
 
-Audit lines go to standard output, events to standard error, both as JSON.
+Audit lines go to standard output, events to standard error, both as JSON. Where
+systemd asks for it (Type=notify), it is told when the service is ready, as
+/readyz says, and when it stops.
 A configuration with faults, or one that asks for what this version does not
 do yet, does not start: see twilio-sts check.
 
@@ -93,11 +95,19 @@ func (p *program) serve(ctx context.Context, path, shadow string) error {
 	live.failed = service.ReloadFailed
 	compared.serve = service.Compare
 	compared.failed = func(err error) { log.Error("shadow not reloaded; the one before stays in use", "error", err) }
-	watching, stop := context.WithCancel(ctx)
-	wait := p.watch(watching, log, by, all...)
-	defer wait()
-	defer stop()
-	return service.Serve(ctx, public, admin)
+	socket, _ := p.getenv("NOTIFY_SOCKET")
+	ctx, stop := context.WithCancel(ctx)
+	unwatched := p.watch(ctx, log, by, all...)
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		notifier{socket, log}.follow(ctx, service.Ready)
+	}()
+	err = service.Serve(ctx, public, admin)
+	stop()
+	<-told
+	unwatched()
+	return err
 }
 
 // loadServed loads a configuration; what it is warned of are events, for whoever

@@ -47,7 +47,12 @@ func TestServeWithShadow(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	getenv := func(string) (string, bool) { return "ASecretOfTheseTestsAlone00000001", true }
+	getenv := func(name string) (string, bool) {
+		if name != "ANY" {
+			return "", false
+		}
+		return "ASecretOfTheseTestsAlone00000001", true
+	}
 	candidate, err := config.Load(filepath.Join(dir, "new.yaml"), config.Options{Getenv: getenv})
 	if err != nil {
 		t.Fatal(err)

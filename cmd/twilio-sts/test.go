@@ -32,13 +32,14 @@ Coverage is the percentage of goals that the cases reach: that each rule matches
 that each part of a condition between && is true in one case and false in
 another, and that each identity, account, grant and field with ${} is computed.
 
-The exit code is 1 when a test fails, or less is covered than asked for.`,
+The exit code is 1 when a test fails, no case matches --run, or less is covered
+than asked for.`,
 		Example: `  twilio-sts test --config config.yaml
   twilio-sts test --config config.yaml --run 'agent.*' more-cases.yaml
   twilio-sts test --no-secrets --min-coverage 90 --junit results.xml     in a pull request`,
 		RunE: func(_ *cobra.Command, files []string) error { return c.run(p, files) },
 	}
-	cmd.Flags().StringVar(&c.path, "config", "config.yaml", "the configuration `FILE`")
+	cmd.Flags().StringVar(&c.path, "config", defaultConfig, "the configuration `FILE`")
 	cmd.Flags().StringVar(&c.pattern, "run", "", "run only the cases whose names match this `REGEXP`")
 	cmd.Flags().BoolVar(&c.coverage, "coverage", false, "show what no case has tried")
 	cmd.Flags().IntVar(&c.minCoverage, "min-coverage", 0, "exit 1 when under `N` percent is covered; implies --coverage")
@@ -88,6 +89,7 @@ func (c *testCommand) run(p *program, files []string) error {
 		return err
 	}
 	cases = slices.DeleteFunc(cases, func(c fileCase) bool { return !run.MatchString(c.Name) })
+	nothing := c.pattern != "" && len(cases) == 0
 	report := c.report(cfg, cases)
 	if c.junit != "" {
 		if err := writeJUnit(c.junit, report.Tests); err != nil {
@@ -99,11 +101,14 @@ func (c *testCommand) run(p *program, files []string) error {
 	} else {
 		report.print(p)
 	}
+	if nothing {
+		fmt.Fprintf(p.stderr, "twilio-sts: error: no case matches %q\n", c.pattern)
+	}
 	tooLittle := report.Coverage != nil && 100*report.Coverage.Covered < c.minCoverage*report.Coverage.Goals
 	if tooLittle {
 		fmt.Fprintf(p.stderr, "twilio-sts: error: %d %% is covered, and --min-coverage asks for %d %%\n", report.Coverage.Percent, c.minCoverage)
 	}
-	if err == nil && (report.Failed > 0 || tooLittle) {
+	if err == nil && (report.Failed > 0 || nothing || tooLittle) {
 		err = errProblems
 	}
 	return err

@@ -21,13 +21,16 @@ func (p *program) versionCommand() *cobra.Command {
 	return cmd
 }
 
-func (p *program) version(asJSON bool) error {
-	v := struct {
-		Version  string `json:"version"`
-		Revision string `json:"revision"`
-		Modified bool   `json:"modified"`
-		Go       string `json:"go"`
-	}{Version: "unknown", Revision: "unknown"}
+// A buildInfo is what the program was built from.
+type buildInfo struct {
+	Version  string `json:"version"`
+	Revision string `json:"revision"`
+	Modified bool   `json:"modified"`
+	Go       string `json:"go"`
+}
+
+func readBuild() buildInfo {
+	v := buildInfo{Version: "unknown", Revision: "unknown"}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		v.Version, v.Go = info.Main.Version, info.GoVersion
 		for _, s := range info.Settings {
@@ -39,13 +42,22 @@ func (p *program) version(asJSON bool) error {
 			}
 		}
 	}
-	if asJSON {
-		return p.printJSON(v)
-	}
-	modified := ""
+	return v
+}
+
+// builtFrom is a build as a person reads it.
+func builtFrom() string {
+	v, modified := readBuild(), ""
 	if v.Modified {
 		modified = ", modified"
 	}
-	_, err := fmt.Fprintf(p.stdout, "twilio-sts %s (revision %s%s, %s)\n", v.Version, v.Revision, modified, v.Go)
+	return fmt.Sprintf("twilio-sts %s (revision %s%s, %s)", v.Version, v.Revision, modified, v.Go)
+}
+
+func (p *program) version(asJSON bool) error {
+	if asJSON {
+		return p.printJSON(readBuild())
+	}
+	_, err := fmt.Fprintln(p.stdout, builtFrom())
 	return err
 }

@@ -3,6 +3,7 @@ package rules
 import (
 	"fmt"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strings"
 
@@ -84,7 +85,11 @@ func (c *compiler) checkAccount(text Text) *AccountSpec {
 		}
 		names = append(names, c.spec.Accounts[i].Name)
 	}
-	c.fault(Fault{Path: text.Path, ID: "unknown-account", Message: fmt.Sprintf("no account is named %s", quote(parts[0].text)), Hint: didYouMean(parts[0].text, names)})
+	hint := didYouMean(parts[0].text, names)
+	if readsMember.MatchString(parts[0].text) {
+		hint = fmt.Sprintf(`write "${%s}"`, parts[0].text)
+	}
+	c.fault(Fault{Path: text.Path, ID: "unknown-account", Message: fmt.Sprintf("no account is named %s", quote(parts[0].text)), Hint: hint})
 	return nil
 }
 
@@ -149,11 +154,12 @@ func (c *compiler) parameters() []parameter {
 			c.fault(Fault{Path: spec.Path, ID: "pattern-or-enum", Message: "a parameter has either pattern or enum"})
 		case spec.Pattern != "":
 			// Compiled alone first: )|( would get out of the group that anchors it.
-			if _, err := regexp.Compile(spec.Pattern); err != nil {
+			parsed, err := syntax.Parse(spec.Pattern, syntax.Perl)
+			if err != nil {
 				c.fault(Fault{Path: spec.Path + ".pattern", ID: "invalid-pattern", Message: strings.TrimPrefix(err.Error(), "error parsing regexp: ")})
 				continue
 			}
-			p.pattern = regexp.MustCompile(`^(?:` + spec.Pattern + `)$`)
+			p.pattern = regexp.MustCompile(`^(?:` + parsed.String() + `)$`)
 		}
 		if (p.pattern != nil || spec.Enum != nil) && spec.HasDefault && spec.Default != "" && !p.allows(spec.Default) {
 			c.fault(Fault{Path: spec.Path + ".default", ID: "invalid-default", Message: "the default is not a value that the parameter allows"})
@@ -172,6 +178,15 @@ func (p *parameter) allows(value string) bool {
 
 func conditionType(t *types.Type) bool {
 	return t.Kind() == types.BoolKind || t.Kind() == types.DynKind
+}
+
+// ParameterNames returns the names of the declared parameters, in their order.
+func (s *Set) ParameterNames() []string {
+	names := make([]string, len(s.parameters))
+	for i := range s.parameters {
+		names[i] = s.parameters[i].Name
+	}
+	return names
 }
 
 // Parameters checks the parameters a client sent against those declared, adds

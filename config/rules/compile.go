@@ -164,7 +164,7 @@ func (c *compiler) issuer(spec *IssuerSpec) *issuer {
 			is.require = append(is.require, condition{text.Path, p})
 		}
 	}
-	is.identity = c.value(is, spec.Identity, textValue)
+	is.identity = c.identity(is, spec.Identity)
 	for i := range c.spec.Rules {
 		rs := &c.spec.Rules[i]
 		if rs.Issuers == nil || slices.Contains(rs.Issuers, spec.Name) {
@@ -188,7 +188,7 @@ func (c *compiler) checkIdentityEverywhere(spec *IssuerSpec, is *issuer) {
 	for _, r := range is.rules {
 		if len(r.grants) > 0 && r.identity == nil {
 			c.fault(Fault{Path: spec.Path, ID: "no-identity", Message: fmt.Sprintf("issuer %q has no identity, and rule %q grants without setting one", spec.Name, r.name),
-				Hint: fmt.Sprintf(`add identity: "%s_${escape(claims.sub)}"`, spec.Name)})
+				Hint: fmt.Sprintf(`add identity: "%s__${escape(claims.sub)}"`, spec.Name)})
 			return
 		}
 	}
@@ -199,7 +199,7 @@ func (c *compiler) rule(is *issuer, index int, spec *RuleSpec) *rule {
 		index: index, name: spec.Name, path: spec.Path, deny: spec.Deny, ttl: spec.TTL, expires: spec.Expires,
 		when:     c.condition(is, spec.When),
 		account:  c.value(is, spec.Account, textValue),
-		identity: c.value(is, spec.Identity, textValue),
+		identity: c.identity(is, spec.Identity),
 	}
 	for i := range spec.Grants {
 		r.grants = append(r.grants, c.grant(is, &spec.Grants[i]))
@@ -223,7 +223,7 @@ func (c *compiler) grant(is *issuer, spec *GrantSpec) grant {
 			if i := slices.IndexFunc(known, func(f field) bool { return f.name == fs.Name }); i >= 0 {
 				f := &known[i]
 				value := c.fieldValue(is, fs, f.kind)
-				c.checkConstant(f, fs, value)
+				c.checkConstant(is, f, fs, value)
 				g.fields = append(g.fields, grantField{f, fs.Path, value})
 			}
 		}
@@ -246,7 +246,7 @@ func (c *compiler) fieldValue(is *issuer, spec FieldSpec, kind valueKind) any {
 
 // checkConstant applies to what is written out the check that a computed value
 // gets at each decision.
-func (c *compiler) checkConstant(f *field, spec FieldSpec, value any) {
+func (c *compiler) checkConstant(is *issuer, f *field, spec FieldSpec, value any) {
 	t, ok := value.(*template)
 	if !ok || !t.constant {
 		return
@@ -255,10 +255,43 @@ func (c *compiler) checkConstant(f *field, spec FieldSpec, value any) {
 		c.fault(Fault{Path: spec.Path, ID: "wrong-type", Message: f.name + " is true or false", Hint: "leave out the quotes"})
 		return
 	}
+	hint := c.plainHint(is, t.text())
 	if want := f.check(t.text()); want != "" {
-		c.fault(Fault{Path: spec.Path, ID: "invalid-value", Message: fmt.Sprintf("%s is not %s", quote(t.text()), want)})
+		c.fault(Fault{Path: spec.Path, ID: "invalid-value", Message: fmt.Sprintf("%s is not %s", quote(t.text()), want), Hint: hint})
+	} else if hint != "" {
+		c.fault(Fault{Path: spec.Path, Warning: true, ID: "plain-expression", Message: "this is plain text, the same for everybody", Hint: hint})
 	}
 }
+
+// identity compiles an identity, and faults an expression outside ${ }.
+func (c *compiler) identity(is *issuer, text Text) *template {
+	t := c.value(is, text, textValue)
+	if t != nil && t.constant {
+		if hint := c.plainHint(is, t.text()); hint != "" {
+			c.fault(Fault{Path: text.Path, ID: "plain-expression", Message: "this is plain text, the same for everybody", Hint: hint})
+			return nil
+		}
+	}
+	return t
+}
+
+// plainHint says how an expression is written that stands in a value as plain
+// text, or "" where the text is none.
+func (c *compiler) plainHint(is *issuer, text string) string {
+	if !readsMember.MatchString(text) {
+		return ""
+	}
+	env, err := c.env(typesKey(is.claimTypes), is)
+	if err != nil {
+		return ""
+	}
+	if _, issues := env.Compile(text); issues.Err() != nil {
+		return ""
+	}
+	return fmt.Sprintf(`write "${%s}"`, text)
+}
+
+var readsMember = regexp.MustCompile(`\b(claims|request)[.\[]`)
 
 // condition compiles a condition, or returns nil after recording a fault.
 func (c *compiler) condition(is *issuer, text Text) *program {
@@ -284,6 +317,11 @@ func (c *compiler) value(is *issuer, text Text, kind valueKind) *template {
 	}
 	parts, fault := parseTemplate(text.Source)
 	if fault != nil {
+		fault.Path = text.Path
+		c.fault(*fault)
+		return nil
+	}
+	if fault := foreign(parts); fault != nil && kind != anyValue { // parameters of a call may be templates of the application's own
 		fault.Path = text.Path
 		c.fault(*fault)
 		return nil

@@ -156,10 +156,25 @@ func (d *deciding) choose() error {
 func (d *deciding) evaluate(i int, r *rule) (Verdict, string) {
 	verdict, why := Expired, ""
 	if r.expires.IsZero() || d.in.Now.Before(r.expires) {
-		verdict, why = r.when.verdict(d.act)
+		// As the index does, whether it is asked or not: a limit that the rest of
+		// the condition runs into makes no difference.
+		if verdict = NotMatched; !d.failsPlainly(r.when) {
+			verdict, why = r.when.verdict(d.act)
+		}
 	}
 	d.trace.decided(i, verdict, why, d.conjuncts(r.when))
 	return verdict, why
+}
+
+// failsPlainly reports whether a conjunct is false that an index looks up.
+func (d *deciding) failsPlainly(p *program) bool {
+	for i := range p.facts {
+		f := &p.facts[i]
+		if d.in.Known.claim(f.claim) && f.fails(d.act.claim(f.claim, d.issuer.claimTypes[f.claim])) {
+			return true
+		}
+	}
+	return false
 }
 
 // win gives an output to r unless an earlier rule has it.
@@ -392,8 +407,11 @@ func inScope(scope []string, grants *Grants) ([]Kind, error) {
 	var kinds []Kind
 	for _, word := range scope {
 		kind := Kind(word)
-		if !grants.Has(kind) {
-			return nil, Refuse(InvalidScope, "scope asks for what is not granted")
+		switch {
+		case !slices.Contains(Kinds[:], kind): // the client's own word
+			return nil, Refuse(InvalidScope, "scope asks for what is no kind of grant")
+		case !grants.Has(kind):
+			return nil, Refuse(InvalidScope, "scope asks for %s, which the rules do not give", kind)
 		}
 		kinds = append(kinds, kind)
 	}

@@ -23,6 +23,7 @@ func (c *compiler) check(env *cel.Env, path, src string, offset int) (*cel.Ast, 
 		at := byteOffset(src, e.Location)
 		f := Fault{Path: path, Offset: offset + at, Length: tokenLength(src, at), ID: "syntax"}
 		f.Message, f.Hint = syntaxFault(src, at, e.Message)
+		f.Unfinished = at >= len(src) || strings.Contains(`'"`, src[at:at+1]) && stringEnd(src, at) < 0
 		c.fault(f)
 		return nil, false
 	}
@@ -36,7 +37,14 @@ func (c *compiler) check(env *cel.Env, path, src string, offset int) (*cel.Ast, 
 	if issues.Err() == nil {
 		return checked, c.checkReads(checked.NativeRep(), path, src, offset)
 	}
+	nested := false
 	for _, e := range issues.Errors() {
+		if e.Message == tooNested { // said of the loop that is too much, and of each in it
+			if nested {
+				continue
+			}
+			nested = true
+		}
 		f := c.typeFault(root, src, e)
 		f.Path, f.Offset = path, f.Offset+offset
 		c.fault(f)
@@ -85,8 +93,12 @@ func firstRune(s string) string {
 	return s[:n]
 }
 
+// What the checker says of a loop inside too many others.
+const tooNested = "comprehension exceeds nesting limit"
+
 // The shapes of the checker's errors.
 var (
+	badArgument     = regexp.MustCompile(`^invalid (matches|timestamp|duration) argument$`)
 	noOverload      = regexp.MustCompile(`^found no matching overload for '([^']*)' applied to '(.*)'$`)
 	undeclared      = regexp.MustCompile(`^undeclared reference to '([^']*)'`)
 	undefinedField  = regexp.MustCompile(`^undefined field '([^']*)'$`)
@@ -130,8 +142,32 @@ func (c *compiler) typeFault(root *celast.AST, src string, e *common.Error) Faul
 		if word := strings.TrimPrefix(src[at:at+f.Length], "."); word == "length" || word == "size" {
 			f.Hint = "write size(…)"
 		}
+	} else if m := badArgument.FindStringSubmatch(e.Message); m != nil {
+		f.Message, f.Hint = argumentFault(m[1], expr)
+	} else if e.Message == tooNested {
+		f.Message = fmt.Sprintf("loops such as exists and all stand in each other more than %d deep", maxNesting)
+		f.Hint = "make several rules of it, or have the provider put what is asked for into a claim of its own"
 	}
 	return f
+}
+
+// argumentFault words that a constant is not what a function takes.
+func argumentFault(function string, e celast.Expr) (text, hint string) {
+	switch function {
+	case "timestamp":
+		return "this is not a time", "write timestamp('2026-01-31T12:00:00Z')"
+	case "duration":
+		return "this is not a duration", "write duration('90m'), with h, m or s"
+	}
+	text = "this is not a pattern"
+	if e != nil {
+		if pattern, ok := constantString(e); ok {
+			if _, err := regexp.Compile(pattern); err != nil {
+				text += ": " + strings.TrimPrefix(err.Error(), "error parsing regexp: ")
+			}
+		}
+	}
+	return text, "patterns are written as in RE2, without look-around"
 }
 
 func unknownParameter(name string, declared []string) Fault {

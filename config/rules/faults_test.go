@@ -34,6 +34,7 @@ func faultLines(source string, faults []rules.Fault) string {
 
 func TestConditionFaults(t *testing.T) {
 	operators := "write && for and, || for or, ! for not"
+	deep := "loops such as exists and all stand in each other more than 2 deep [type] (make several rules of it, or have the provider put what is asked for into a claim of its own)"
 	members := "write claims.x, claims['x'] or 'x' in claims"
 	for _, test := range []struct{ when, want string }{
 		{"", `: the condition is empty [empty-condition] (write "true" to mean everybody)`},
@@ -81,12 +82,14 @@ func TestConditionFaults(t *testing.T) {
 		{"'é' == claims.a # x", ` 17:#: "#" has no meaning here [syntax] (comments begin with // here)`},
 		{"'é' == claims.a @ x", ` 17:@: "@" has no meaning here [syntax]`},
 		{"has(claims)", " 4:claims: has takes a claim by a dot [syntax] (write has(claims.x), or 'x' in claims)"},
-		{strings.Repeat("!", 4096) + "true", " 0:!: expression code point size exceeds limit: size: 4100, limit 4096 [syntax]"},
+		{strings.Repeat("!", 4096) + "true", " 0:!: the expression is longer than 4096 characters [syntax] (write claims.x in ['a', 'b', …], or make several rules of it)"},
+		{strings.Repeat("(", 99) + "true" + strings.Repeat(")", 99), " 0:(: brackets, lists and operators stand in each other more than 64 deep [syntax] (make several rules of it)"},
 		// What cannot be evaluated is found before it is.
-		{"claims.email.matches('(')", " 21:'(': invalid matches argument [type]"},
-		{"timestamp('x') < now", " 10:'x': invalid timestamp argument [type]"},
-		{"duration('x') < duration('1s')", " 9:'x': invalid duration argument [type]"},
-		{"claims.a.all(x, claims.a.all(y, claims.a.all(z, z == x)))", " 44:(z, z == x): comprehension exceeds nesting limit [type]"},
+		{"claims.email.matches('(')", " 21:'(': this is not a pattern: missing closing ): `(` [type] (patterns are written as in RE2, without look-around)"},
+		{"timestamp('x') < now", " 10:'x': this is not a time [type] (write timestamp('2026-01-31T12:00:00Z'))"},
+		{"duration('x') < duration('1s')", " 9:'x': this is not a duration [type] (write duration('90m'), with h, m or s)"},
+		{"claims.a.all(x, claims.a.all(y, claims.a.all(z, z == x)))", " 44:(z, z == x): " + deep},
+		{"claims.a.all(w, claims.a.all(x, claims.a.all(y, claims.a.all(z, z == w))))", " 44:(y, claims.a.all(z, z == w)): " + deep},
 		// Claims and request cannot be compared, searched or passed on: CEL
 		// would find two of them unequal, and nothing in them.
 		{"claims != claims", " 10:claims: claims is read by its members alone [whole-object] (" + members + ")"},
@@ -118,6 +121,12 @@ func TestValueFaults(t *testing.T) {
 		{"a${claims.groups}", " 3:claims.groups: this is a list(string), and text takes strings and ints [type-mismatch]"},
 		{"a${claims.?sub}", " 3:claims.?sub: this is an optional(string), and text takes strings and ints [type-mismatch] (give it a value for when it is absent: .orValue('…'))"},
 		{"é${claims.sub}${'ü' + claims.level}", " 22:+ claims.level: no matching overload for 'string + int' [type-mismatch]"},
+		{"idp__{{claims.sub}}", `: nothing is computed in "{{claims.sub}}" [template-syntax] (write ${claims.sub})`},
+		{"idp__${{ claims.sub }}", `: nothing is computed in "{{ claims.sub }}" [template-syntax] (write ${claims.sub})`},
+		{"idp__{claims['sub']}", `: nothing is computed in "{claims['sub']}" [template-syntax] (write ${claims['sub']})`},
+		{"{{visit}}_${claims.sub}", `: nothing is computed in "{{visit}}" [template-syntax] (write ${visit})`},
+		{"claims.sub", `: this is plain text, the same for everybody [plain-expression] (write "${claims.sub}")`},
+		{"'idp__' + escape(claims.sub)", `: this is plain text, the same for everybody [plain-expression] (write "${'idp__' + escape(claims.sub)}")`},
 		{"é${claims.sub}${clams.x}", ` 17:clams: unknown name "clams" [unknown-name] (did you mean claims?)`},
 	} {
 		t.Run(test.identity, func(t *testing.T) {
@@ -148,6 +157,9 @@ func TestGrantFaults(t *testing.T) {
 		{name: "an empty room", grant: video(""), want: ".video.room: the value is empty [empty-value]"},
 		{name: "video without a room", grant: grant(rules.KindVideo), want: ".video: video needs room [missing-key] (any_room: true grants every room of the account, on purpose)"},
 		{name: "any_room: false", grant: grant(rules.KindVideo, "any_room", false), want: ".video: video needs room [missing-key] (any_room: true grants every room of the account, on purpose)"},
+		{name: "a room in other braces", grant: video("visit-{{request.room}}"), want: `.video.room: nothing is computed in "{{request.room}}" [template-syntax] (write ${request.room})`},
+		{name: "a room outside braces", grant: video("request.room"), want: `.video.room: warning: this is plain text, the same for everybody [plain-expression] (write "${request.room}")`},
+		{name: "a SID outside braces", grant: grant(rules.KindChat, "service_sid", "claims['service']"), want: `.chat.service_sid: "claims['service']" is not a SID: IS and 32 hex digits [invalid-value] (write "${claims['service']}")`},
 		{name: "any_room", grant: grant(rules.KindVideo, "any_room", true), want: ".video.any_room: warning: the token opens every room of the account [any-room] (name a room)"},
 		{name: "room and any_room", grant: grant(rules.KindVideo, "room", "a", "any_room", true), want: ".video: room and any_room contradict each other [room-and-any-room]"},
 		{name: "video outside us1", grant: video("a"), change: inEurope, want: `.video: account "eu" is in ie1, and Video exists in us1 alone [video-region]`},
@@ -198,6 +210,7 @@ func TestSpecFaults(t *testing.T) {
 		{"two parameters of one name", func(s *rules.Spec) { s.Parameters = append(s.Parameters, s.Parameters[0]) }, `parameters.room.name: another parameter is named "room" [duplicate-name]`},
 		{"an unknown issuer", rule(func(r *rules.RuleSpec) { r.Issuers = []string{"ipd"} }), `rules[0].issuer: no issuer is named "ipd" [unknown-issuer] (did you mean idp?)`},
 		{"an unknown account", rule(func(r *rules.RuleSpec) { r.Account = rules.Text{Path: "rules[0].account", Source: "Main"} }), `rules[0].account: no account is named "Main" [unknown-account] (did you mean main?)`},
+		{"an account outside braces", rule(func(r *rules.RuleSpec) { r.Account = rules.Text{Path: "rules[0].account", Source: "claims.account"} }), `rules[0].account: no account is named "claims.account" [unknown-account] (write "${claims.account}")`},
 		{"a rule that does nothing", rule(func(r *rules.RuleSpec) { r.Grants = nil }), "rules[0]: the rule does nothing [useless-rule] (give it grants, ttl, identity, account or deny)"},
 		{"a deny that grants", rule(func(r *rules.RuleSpec) { r.Deny = "x" }), "rules[0]: a rule that denies sets nothing else [deny-and-grant]"},
 		{"a deny with a ttl", rule(func(r *rules.RuleSpec) { r.Deny, r.Grants, r.TTL = "x", nil, time.Hour }), "rules[0]: a rule that denies sets nothing else [deny-and-grant]"},
@@ -205,12 +218,12 @@ func TestSpecFaults(t *testing.T) {
 		{"a deny with an account", rule(func(r *rules.RuleSpec) {
 			r.Deny, r.Grants, r.Account = "x", nil, rules.Text{Path: "rules[0].account", Source: "main"}
 		}), "rules[0]: a rule that denies sets nothing else [deny-and-grant]"},
-		{"an issuer without identity", func(s *rules.Spec) { s.Issuers[0].Identity = rules.Text{} }, `issuers[0]: issuer "idp" has no identity, and rule "r0" grants without setting one [no-identity] (add identity: "idp_${escape(claims.sub)}")`},
+		{"an issuer without identity", func(s *rules.Spec) { s.Issuers[0].Identity = rules.Text{} }, `issuers[0]: issuer "idp" has no identity, and rule "r0" grants without setting one [no-identity] (add identity: "idp__${escape(claims.sub)}")`},
 		{"an identity that not everyone gets", func(s *rules.Spec) {
 			s.Issuers[0].Identity = rules.Text{}
 			*s = *newSpec(grants("true", video("a")), with(when("claims.vip"), func(r *rules.RuleSpec) { r.Identity.Source = "x" }))
 			s.Issuers[0].Identity = rules.Text{}
-		}, `issuers[0]: issuer "idp" has no identity, and rule "r0" grants without setting one [no-identity] (add identity: "idp_${escape(claims.sub)}")`},
+		}, `issuers[0]: issuer "idp" has no identity, and rule "r0" grants without setting one [no-identity] (add identity: "idp__${escape(claims.sub)}")`},
 		{"an identity that everyone gets", func(s *rules.Spec) {
 			*s = *newSpec(grants("true", video("a")), with(when("true"), func(r *rules.RuleSpec) { r.Identity.Source = "x" }))
 			s.Issuers[0].Identity = rules.Text{}
@@ -222,6 +235,7 @@ func TestSpecFaults(t *testing.T) {
 		{"OAuth's own parameter", parameter(rules.ParameterSpec{Name: "state", Pattern: "x", Default: "x", HasDefault: true}), `parameters.x: "state" has a meaning of its own in OAuth [reserved-name]`},
 		{"neither pattern nor enum", parameter(rules.ParameterSpec{Name: "x"}), "parameters.x: a parameter has either pattern or enum [pattern-or-enum]"},
 		{"pattern and enum", parameter(rules.ParameterSpec{Name: "x", Pattern: "a", Enum: []string{"a"}}), "parameters.x: a parameter has either pattern or enum [pattern-or-enum]"},
+		{"a pattern with a quotation that its anchor would be part of", parameter(rules.ParameterSpec{Name: "x", Pattern: `\Qa.b`, Default: "a.b", HasDefault: true}), ""},
 		{"a pattern that gets out of its anchors", parameter(rules.ParameterSpec{Name: "x", Pattern: "a)|(b"}), "parameters.x.pattern: unexpected ): `a)|(b` [invalid-pattern]"},
 		{"a default that is not in enum", parameter(rules.ParameterSpec{Name: "x", Enum: []string{"a"}, Default: "b", HasDefault: true}), "parameters.x.default: the default is not a value that the parameter allows [invalid-default]"},
 		{"a default that only begins as the pattern", parameter(rules.ParameterSpec{Name: "x", Pattern: "a|b", Default: "ac", HasDefault: true}), "parameters.x.default: the default is not a value that the parameter allows [invalid-default]"},

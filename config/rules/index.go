@@ -190,6 +190,31 @@ func (d *denies) add(i int, f fact) {
 	}
 }
 
+// fails reports whether the conjunct is false, and not undecided, where the
+// claim is val; nil stands for an absent one.
+func (f *fact) fails(val ref.Val) bool {
+	switch val := val.(type) {
+	case nil:
+		return f.absentFalse
+	case types.String:
+		return !f.member && !slices.Contains(f.values, string(val))
+	case traits.Lister:
+		return !f.member || !f.has(val.Iterator())
+	case traits.Mapper:
+		return !f.member || !f.has(val.Iterator())
+	}
+	return false
+}
+
+func (f *fact) has(items traits.Iterator) bool {
+	for items.HasNext() == types.True {
+		if s, ok := items.Next().(types.String); ok && slices.Contains(f.values, string(s)) {
+			return true
+		}
+	}
+	return false
+}
+
 func (f *fact) keys() []indexKey {
 	keys := make([]indexKey, len(f.values))
 	for i, value := range f.values {

@@ -123,3 +123,23 @@ func pickGrant(r *rand.Rand) rules.GrantSpec {
 	}
 	return video(fmt.Sprintf("room-%d", r.IntN(3)))
 }
+
+// TestTraceOfACostlyDeny has a condition that would run into the limit of costs
+// before it came to what the index looks up.
+func TestTraceOfACostlyDeny(t *testing.T) {
+	set := compile(t, newSpec(
+		with(when("claims.groups.exists(g, claims.groups.exists(h, g + h == 'zz')) && claims.tenant == 'c'"), func(r *rules.RuleSpec) { r.Deny = "no" }),
+		grants("true", chat())))
+	groups := make([]any, 400)
+	for i := range groups {
+		groups[i] = "a"
+	}
+	for tenant, want := range map[string]rules.Reason{"d": "", "c": rules.RuleFailed} {
+		in := input(rules.Claims{"tenant": tenant, "groups": groups})
+		for name, trace := range map[string]*rules.Trace{"with": {}, "without": nil} {
+			if _, err := set.Decide(in, trace); rules.ReasonOf(err) != want {
+				t.Errorf("tenant %s, %s a trace: %v, want reason %q", tenant, name, err, want)
+			}
+		}
+	}
+}

@@ -111,7 +111,9 @@ func (l *linter) lintRule(r *rule) {
 			j := slices.IndexFunc(spec.Grants[i].Fields, func(fs FieldSpec) bool { return fs.Path == f.path })
 			text, _ := spec.Grants[i].Fields[j].Value.(string)
 			l.lintValue(Text{f.path, text}, t, s)
-			l.lintParameterAlone(r, Text{f.path, text}, t)
+			if !l.lintParameterAlone(r, Text{f.path, text}, t) && g.kind == KindVideo {
+				l.lintAnyRoom(r, Text{f.path, text}, t)
+			}
 		}
 	}
 }

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"regexp/syntax"
 	"slices"
 	"strings"
 	"time"
@@ -185,18 +186,18 @@ func picks(e celast.Expr) bool {
 
 // lintParameterAlone finds a value that is what the client asks for, in a rule
 // that asks nothing of the person.
-func (l *linter) lintParameterAlone(r *rule, text Text, t *template) {
+func (l *linter) lintParameterAlone(r *rule, text Text, t *template) bool {
 	if t.constant || r.when.reads.all {
-		return
+		return false
 	}
 	for _, p := range append(l.requirePrograms(), r.when) {
 		if slices.ContainsFunc(p.reads.claims, func(name string) bool { return name != "email_verified" }) {
-			return
+			return false
 		}
 	}
 	shapes, ok := l.set.newReader(l.issuer, r.when).shapes(t)
 	if !ok {
-		return
+		return false
 	}
 	for _, s := range shapes {
 		name := s.askedFor()
@@ -211,8 +212,49 @@ func (l *linter) lintParameterAlone(r *rule, text Text, t *template) {
 			f.Offset, f.Length = at, len("request."+name)
 		}
 		l.fault(f)
+		return true
+	}
+	return false
+}
+
+// lintAnyRoom finds a room that is a parameter of any text, which opens what
+// any_room does, whoever the rule is for.
+func (l *linter) lintAnyRoom(r *rule, text Text, t *template) {
+	shapes, _ := l.set.newReader(l.issuer, r.when).shapes(t)
+	for _, s := range shapes {
+		i := slices.IndexFunc(l.set.parameters, func(p parameter) bool { return len(s) == 1 && s[0].key == "request."+p.Name })
+		if i < 0 || !l.set.parameters[i].isAnything() {
+			continue
+		}
+		name := l.set.parameters[i].Name
+		l.fault(Fault{Path: text.Path, Warning: true, ID: "any-room", Message: fmt.Sprintf("request.%s may be any text, so the token opens every room of the account", name),
+			Hint: fmt.Sprintf(`narrow its pattern, or put in whose room it is: "${escape(claims.sub)}__${escape(request.%s)}"`, name)})
 		return
 	}
+}
+
+// isAnything reports whether the pattern takes any text, or any that is not
+// empty or too long.
+func (p *parameter) isAnything() bool {
+	re, err := syntax.Parse(p.Pattern, syntax.Perl)
+	if err != nil || p.Enum != nil {
+		return false
+	}
+	if re.Op == syntax.OpConcat {
+		re.Sub = slices.DeleteFunc(re.Sub, func(sub *syntax.Regexp) bool { return sub.Op == syntax.OpBeginText || sub.Op == syntax.OpEndText })
+		if len(re.Sub) != 1 {
+			return false
+		}
+		re = re.Sub[0]
+	}
+	for re.Op == syntax.OpCapture {
+		re = re.Sub[0]
+	}
+	switch re.Op {
+	case syntax.OpStar, syntax.OpPlus, syntax.OpRepeat:
+		return re.Sub[0].Op == syntax.OpAnyChar || re.Sub[0].Op == syntax.OpAnyCharNotNL
+	}
+	return false
 }
 
 func (l *linter) requirePrograms() []*program {

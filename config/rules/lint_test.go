@@ -447,6 +447,34 @@ func TestLintParameterAlone(t *testing.T) {
 	})
 }
 
+// TestLintAnyRoom has rooms that are a parameter, by its pattern.
+func TestLintAnyRoom(t *testing.T) {
+	const warned = "rules[0].grants.video.room: request.room may be any text, so the token opens every room of the account [any-room] (narrow its pattern, or put in whose room it is: \"${escape(claims.sub)}__${escape(request.room)}\")"
+	spec := func(when, pattern, value string) *rules.Spec {
+		s := lintSpec(grants(when, video(value)))
+		s.Parameters = []rules.ParameterSpec{{Path: "parameters.room", Name: "room", Pattern: pattern}}
+		return s
+	}
+	group := "'doctors' in claims.groups"
+	lintTests(t, []lintTest{
+		{name: "anything", spec: spec(group, ".*", "${request.room}"), want: warned},
+		{name: "anchored", spec: spec(group, "^(.+)$", "${request.room}"), want: warned},
+		{name: "on lines", spec: spec(group, "(?s).{1,128}", "${request['room']}"), want: warned},
+		{name: "or a default", spec: spec("claims.sub != ''", ".*", "${request.?room.orValue('lobby')}"), want: warned},
+
+		{name: "narrow", spec: spec(group, "[a-z-]+", "${request.room}")},
+		{name: "with a beginning", spec: spec(group, "visit-.*", "${request.room}")},
+		{name: "a part of the room", spec: spec(group, ".*", "visit-${request.room}")},
+		{name: "one's own", spec: spec(group, ".*", "${escape(claims.sub)}__${escape(request.room)}")},
+		{name: "said already", spec: spec("true", ".*", "${request.room}"), want: "rules[0].grants.video.room `request.room`: everybody who is signed in gets this by asking for it: request.room is all that decides [parameter-alone] (put in whose it is: \"${escape(claims.sub)}__${request.room}\", or ask in when for a claim that says who may)"},
+		{name: "no room", spec: func() *rules.Spec {
+			s := spec(group, ".*", "lobby")
+			s.Rules[0].Grants = []rules.GrantSpec{grant(rules.KindSync, "service_sid", "${request.room}")}
+			return s
+		}()},
+	})
+}
+
 func TestLintRules(t *testing.T) {
 	two := func(rs ...rules.RuleSpec) *rules.Spec {
 		s := lintSpec(rs...)

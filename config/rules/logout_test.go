@@ -80,7 +80,8 @@ func TestCheckLogout(t *testing.T) {
 		{name: "another event beside it", claims: rules.Claims{"events": m{event: m{}, "https://example.com/event": nil}}},
 		{name: "nonce", claims: rules.Claims{"nonce": "n"}, want: "unsupported_token: it has a nonce, which no logout token has"},
 		{name: "nonce null", claims: rules.Claims{"nonce": nil}, want: "unsupported_token: it has a nonce, which no logout token has"},
-		{name: "what a token of a person needs", claims: rules.Claims{"_claim_names": m{"email": "src1"}}},
+		{name: "Keycloak's claim typ", claims: rules.Claims{"typ": "Logout"}},
+		{name: "what is refused in a token of a person", claims: rules.Claims{"_claim_names": m{"email": "src1"}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

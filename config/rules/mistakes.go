@@ -60,6 +60,10 @@ func syntaxFault(src string, at int, message string) (text, hint string) {
 	word := rest[:tokenLength(src, at)]
 	isString := strings.HasSuffix(word, "'") || strings.HasSuffix(word, `"`)
 	switch {
+	case strings.Contains(message, "size exceeds limit"):
+		return fmt.Sprintf("the expression is longer than %d characters", maxExpression), "write claims.x in ['a', 'b', …], or make several rules of it"
+	case strings.Contains(message, "recursion limit exceeded"):
+		return fmt.Sprintf("brackets, lists and operators stand in each other more than %d deep", maxRecursion), "make several rules of it"
 	case rest != "" && strings.Contains("‘’“”", firstRune(rest)):
 		return "curly quotes are not quotes here", "write ' or \""
 	case rest != "" && strings.Contains(`'"`, rest[:1]) && stringEnd(src, at) < 0:

@@ -13,6 +13,8 @@ type way struct {
 	path    string
 	of      string // as messages name it
 	shape   shape
+	// insecure says that the operator answers for it.
+	insecure bool
 }
 
 // checkIdentities proves that two people never get one identity: not by one
@@ -40,12 +42,12 @@ func (c *compiler) checkIdentities(set *Set) {
 				} else if !insecure {
 					known[key] = true
 				}
-				w := way{is, spec.persons(), path, of, s}
+				w := way{is, spec.persons(), path, of, s, insecure}
 				switch why := w.confused(&w); {
-				case why != "" && len(c.faults) == before: // said once for all its shapes
-					c.notProven(path, spec, why, insecure)
-				case why == "" && !insecure:
+				case why == "":
 					ways = append(ways, w)
+				case len(c.faults) == before: // said once for all its shapes
+					c.notProven(path, spec, why, insecure)
 				}
 			}
 		}
@@ -64,15 +66,30 @@ func (c *compiler) checkOverlaps(ways []way) {
 	for i := range ways {
 		for j := range i {
 			a, b := &ways[j], &ways[i]
+			if a.insecure && !b.insecure {
+				a, b = b, a // it is said of what somebody answers for
+			}
 			if reported[b.path] || a.shape.beginsUnlike(b.shape) {
 				continue
 			}
-			if why := a.confused(b); why != "" {
-				reported[b.path] = true
+			why := a.confused(b)
+			switch {
+			case why == "":
+				continue
+			case b.insecure:
+				c.fault(insecureIdentity(b.path, why))
+			default:
 				c.fault(Fault{Path: b.path, ID: "identity-overlap", Message: why, Hint: overlapHint(a, b)})
 			}
+			reported[b.path] = true
 		}
 	}
+}
+
+// insecureIdentity warns of what could not be proven of an identity that an
+// operator answers for.
+func insecureIdentity(path, why string) Fault {
+	return Fault{Path: path, Warning: true, ID: "insecure", Message: why + ", and insecure_identity says that this is safe"}
 }
 
 func overlapHint(a, b *way) string {
@@ -86,7 +103,7 @@ func overlapHint(a, b *way) string {
 // has said why that is safe, warns of it.
 func (c *compiler) notProven(path string, is *IssuerSpec, why string, insecure bool) {
 	if insecure {
-		c.fault(Fault{Path: path, Warning: true, ID: "insecure", Message: why + ", and insecure_identity says that this is safe"})
+		c.fault(insecureIdentity(path, why))
 		return
 	}
 	var values []string
@@ -170,7 +187,7 @@ func (s shape) beginsUnlike(other shape) bool {
 func (s shape) String() string {
 	var b strings.Builder
 	for _, p := range s {
-		fmt.Fprintf(&b, "%q %q %q;", p.text, p.key, p.limits)
+		fmt.Fprintf(&b, "%q %q %q %q;", p.text, p.key, p.source, p.limits)
 	}
 	return b.String()
 }
@@ -210,6 +227,14 @@ func (c *compiler) checkJoin(rd *reader, t *template, path string) {
 		return
 	}
 	for _, s := range shapes {
+		for _, p := range s {
+			if len(p.joins) > 1 {
+				c.fault(Fault{Path: path, ID: "ambiguous-join",
+					Message: fmt.Sprintf("different values of %s and %s can give the same text: what %s does with them cannot be told", p.joins[0], p.joins[1], p.source),
+					Hint:    "give each its own ${escape(…)}, with text between them"})
+				return
+			}
+		}
 		variable := slices.DeleteFunc(slices.Clone(s), func(p piece) bool { return p.constant() })
 		if len(variable) < 2 {
 			continue

@@ -120,6 +120,20 @@ func TestIdentityProof(t *testing.T) {
 		{"two rules apart", ruled("'a' in claims.groups", "agent__${escape(claims.sub)}", "true", "r_${escape(claims.sub)}"), ""},
 		{"two rules that write sub in two ways", ruled("'a' in claims.groups", "r_${escape(claims.sub)}", "true", "r_${claims.sub}"), `rules[1].identity: somebody else can get this identity from rule "r0", such as "r_a" [identity-overlap]`},
 		{"a rule against its issuer", ruled("'a' in claims.groups", "idp_x${escape(claims.sub)}"), `rules[0].identity: somebody else can get this identity from issuer "idp", such as "idp_xa" [identity-overlap]`},
+		{"unknown expressions are not one", ruled("claims.team == 'a'", "${claims.level * 2}_${escape(claims.sub)}", "true", "${claims.groups[0]}_${escape(claims.sub)}"),
+			`rules[1].identity: different people can get one identity, such as "__20"` + noBegin},
+		{"a pseudonym under two conditions", ruled("claims.team == 'x'", "p__${pseudonym(claims.team + claims.sub)}", "claims.team == 'xy'", "p__${pseudonym(claims.team + claims.sub)}"),
+			`rules[1].identity: somebody else can get this identity from rule "r0", such as "p__aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" [identity-overlap]`},
+		{"an issuer that somebody answers for", func() *rules.Spec {
+			s := two("${escape(claims.sub)}", "${escape(claims.sub)}")
+			s.Issuers[1].InsecureIdentity = true
+			return s
+		}(), `issuers[1].identity: somebody of another issuer can get this identity from issuer "idp", such as "a", and insecure_identity says that this is safe [insecure]`},
+		{"the other one", func() *rules.Spec {
+			s := two("${escape(claims.sub)}", "${escape(claims.sub)}")
+			s.Issuers[0].InsecureIdentity = true
+			return s
+		}(), `issuers[0].identity: somebody of another issuer can get this identity from issuer "other", such as "a", and insecure_identity says that this is safe [insecure]`},
 		{"a rule for one person", ruled("claims.sub == 'a1'", "boss"), rule0},
 		{"a rule that knows who it is for", ruled("claims.sub == 'a1'", "boss__${escape(claims.sub)}"), ""},
 	} {
@@ -155,6 +169,10 @@ func TestJoinProof(t *testing.T) {
 		{"a pattern that is not anchored", room("claims.tenant.matches('[a-z]+')", "${claims.tenant}-${request.room}"), `rules[0].grants.video.room: different values of claims.tenant and request.room can give the same text, such as "---" [ambiguous-join]`},
 		{"a pattern that is anchored on one side of an or", room("claims.tenant.matches('^[a-z]+$|x')", "${claims.tenant}-${request.room}"), `rules[0].grants.video.room: different values of claims.tenant and request.room can give the same text, such as "---" [ambiguous-join]`},
 		{"a tenant with a hyphen among them", room("claims.tenant in ['acme', 'acme-eu']", "${claims.tenant}-${request.room}"), `rules[0].grants.video.room: different values of claims.tenant and request.room can give the same text, such as "acme-eu--" [ambiguous-join]`},
+		{"two untyped claims added", room("true", "${claims.a + claims.b}"), "rules[0].grants.video.room: different values of claims.a and claims.b can give the same text: what claims.a + claims.b does with them cannot be told [ambiguous-join]"},
+		{"joined as a list", room("true", "${[claims.tenant, request.room].join('-')}"), `rules[0].grants.video.room: different values of claims.tenant and request.room can give the same text: what [claims.tenant, request.room].join("-") does with them cannot be told [ambiguous-join]`},
+		{"put into a format", room("true", "${'%s-%s'.format([claims.tenant, request.room])}"), `rules[0].grants.video.room: different values of claims.tenant and request.room can give the same text: what "%s-%s".format([claims.tenant, request.room]) does with them cannot be told [ambiguous-join]`},
+		{"put in by replacing", room("true", "${claims.tenant.replace('x', request.room)}"), `rules[0].grants.video.room: different values of claims.tenant and request.room can give the same text: what claims.tenant.replace("x", request.room) does with them cannot be told [ambiguous-join]`},
 		{"run together", room("true", "${claims.tenant}${claims.sub}"), `rules[0].grants.video.room: different values of claims.tenant and claims.sub can give the same text, such as "aa" [ambiguous-join]`},
 		{"the other of two escaped, which has no capital D but in a code", room("true", "${claims.tenant}_${escape(request.room)}"), ""},
 	} {

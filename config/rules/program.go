@@ -66,8 +66,11 @@ func isCostly(root celast.Expr) bool {
 		switch {
 		case e.Kind() == celast.ComprehensionKind:
 			costly = true
-		case e.Kind() == celast.CallKind && e.AsCall().FunctionName() == "matches":
-			costly = true
+		case e.Kind() == celast.CallKind:
+			switch e.AsCall().FunctionName() {
+			case "matches", "replace": // what these cost grows faster than what they are given
+				costly = true
+			}
 		}
 	}))
 	return costly

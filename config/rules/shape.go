@@ -24,7 +24,8 @@ type piece struct {
 	tells    []string // claims and parameters that the text tells
 	untyped  string   // a claim that the text tells if the claim is text
 	language language
-	limits   string // what is known of the claim, where that made the language
+	limits   string   // what is known of the claim, where that made the language
+	joins    []string // claims and parameters that an expression puts together in a way that is not known
 	// pseudonym says that an issuer's own key made the text: no other issuer's
 	// is equal to it.
 	pseudonym bool
@@ -283,6 +284,7 @@ func (rd *reader) pseudonym(e, arg celast.Expr) []shape {
 	p := piece{key: "pseudonym(" + source(arg) + ")", source: "pseudonym(" + source(arg) + ")", language: exactly(32, 'a', 'z', '2', '7'), pseudonym: true, tells: []string{"iss"}}
 	if len(inner) == 1 {
 		s := inner[0].merged()
+		p.key = "pseudonym(" + s.String() + ")" // what conditions say of the argument included
 		for _, name := range s.told() {
 			if m, err := s.confuses(s, []string{name}); m == nil && err == nil {
 				p.tells = append(p.tells, name)
@@ -348,7 +350,20 @@ func (rd *reader) variable(e celast.Expr, l language) []shape {
 // unknown is a piece of which nothing is known, not even that it is the same
 // for equal claims.
 func (rd *reader) unknown(e celast.Expr) []shape {
+	var reads reads
+	reads.visit(e)
 	p := piece{key: rd.opaqueKey(), source: source(e), language: anything}
+	for _, name := range reads.claims {
+		p.joins = append(p.joins, "claims."+name)
+	}
+	for _, name := range reads.request {
+		p.joins = append(p.joins, "request."+name)
+	}
+	if reads.all {
+		p.joins = append(p.joins, "a claim", "another")
+	}
+	slices.Sort(p.joins)
+	p.joins = slices.Compact(p.joins)
 	if t := rd.ast.GetType(e.ID()); t.Kind() == types.IntKind {
 		p.language = integers
 	}

@@ -145,4 +145,6 @@ type Fault struct {
 	ID      string // stable, kebab-case
 	Message string // what is wrong, lower case, no full stop
 	Hint    string // what would be right; may be empty
+	// Unfinished says that the text ends before something in it does.
+	Unfinished bool
 }

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -34,7 +35,7 @@ func parseTemplate(s string) ([]part, *Fault) {
 		case strings.HasPrefix(s[i:], "${"):
 			end := exprEnd(s, i+2)
 			if end < 0 {
-				return nil, &Fault{Offset: i, Length: 2, ID: "template-syntax", Message: "${ is not closed", Hint: "close the expression with }"}
+				return nil, &Fault{Offset: i, Length: 2, ID: "template-syntax", Message: "${ is not closed", Hint: "close the expression with }", Unfinished: true}
 			}
 			flush()
 			parts = append(parts, part{text: s[i+2 : end], expr: true, offset: i + 2})
@@ -45,6 +46,28 @@ func parseTemplate(s string) ([]part, *Fault) {
 	}
 	flush()
 	return parts, nil
+}
+
+// otherTemplate finds expressions in the braces of other languages.
+var otherTemplate = regexp.MustCompile(`\{\{\s*([^{}]*?)\s*\}\}|\{\s*((?:claims|request)[.\[][^{}]*?)\s*\}`)
+
+// foreign returns a fault where constant text, or an expression, of a value is
+// written as in another language's templates.
+func foreign(parts []part) *Fault {
+	for _, p := range parts {
+		text := p.text
+		if p.expr { // ${{ }}
+			text = "{" + text + "}"
+			if !strings.HasPrefix(text, "{{") || strings.Contains(text, ":") { // a map
+				continue
+			}
+		}
+		if at := otherTemplate.FindStringSubmatchIndex(text); at != nil && (at[0] == 0 || text[at[0]-1] != '$') {
+			m := otherTemplate.FindStringSubmatch(text)
+			return &Fault{ID: "template-syntax", Message: fmt.Sprintf("nothing is computed in %s", quote(m[0])), Hint: fmt.Sprintf("write ${%s}", m[1]+m[2])}
+		}
+	}
+	return nil
 }
 
 // exprEnd returns the offset of the } that closes an expression which begins

@@ -16,6 +16,7 @@ import (
 type Redis struct {
 	Addr string
 
+	tls   bool
 	args  []string
 	stdin io.Closer       // open while it runs
 	gone  <-chan struct{} // closed once it has ended
@@ -29,6 +30,19 @@ func NewRedis(t testing.TB, options ...string) *Redis {
 	return startRedis(t, func(port string) []string {
 		return append([]string{"--bind", "127.0.0.1", "--port", port, "--dir", dir, "--save", ""}, options...)
 	})
+}
+
+// NewTLSRedis starts a server that speaks TLS alone, with a certificate and key
+// of these files.
+func NewTLSRedis(t testing.TB, certFile, keyFile string) *Redis {
+	t.Helper()
+	dir := t.TempDir()
+	r := startRedis(t, func(port string) []string {
+		return []string{"--bind", "127.0.0.1", "--port", "0", "--tls-port", port, "--dir", dir, "--save", "",
+			"--tls-auth-clients", "no", "--tls-cert-file", certFile, "--tls-key-file", keyFile}
+	})
+	r.tls = true
+	return r
 }
 
 // NewSentinel starts a sentinel that alone watches master, by the name main.
@@ -73,7 +87,12 @@ func startRedis(t testing.TB, args func(port string) []string) *Redis {
 }
 
 // URL returns the server's URL.
-func (r *Redis) URL() string { return "redis://" + r.Addr }
+func (r *Redis) URL() string {
+	if r.tls {
+		return "rediss://" + r.Addr
+	}
+	return "redis://" + r.Addr
+}
 
 // Kill ends the server at once, as SIGKILL does.
 func (r *Redis) Kill() {

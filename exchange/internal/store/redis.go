@@ -21,8 +21,8 @@ import (
 
 // How long a request waits for Redis, in the end and for each step.
 const (
-	redisTimeout = time.Second
-	stepTimeout  = 500 * time.Millisecond
+	redisTimeout = 2 * time.Second
+	stepTimeout  = time.Second
 )
 
 // Keys in Redis. Marks share a hash tag, and so a node of a cluster: all of

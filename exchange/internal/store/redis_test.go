@@ -2,11 +2,18 @@ package store
 
 import (
 	"bytes"
-	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/big"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -28,11 +35,7 @@ func clusterURL(t *testing.T) string {
 	if err := single.client.ClusterAddSlotsRange(t.Context(), 0, 16383).Err(); err != nil {
 		t.Fatal(err)
 	}
-	for !strings.Contains(single.client.ClusterInfo(t.Context()).Val(), "cluster_state:ok") {
-		if t.Context().Err() != nil {
-			t.Fatal("there is no cluster")
-		}
-	}
+	await(t, func() bool { return strings.Contains(single.client.ClusterInfo(t.Context()).Val(), "cluster_state:ok") })
 	return server.URL() + "?addr=" + server.Addr
 }
 
@@ -83,14 +86,17 @@ func TestRedisRestarts(t *testing.T) {
 	}
 }
 
-// await waits until a server that was started again is found.
+// await waits until a server that was started has found its feet.
 func await(t *testing.T, found func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(20 * time.Second)
 	for !found() {
-		if ctx.Err() != nil {
-			t.Fatal("it does not come back")
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal("it does not come")
 		}
 	}
 }
@@ -108,6 +114,66 @@ func TestRedisHangs(t *testing.T) {
 	if _, err := s.Use(t.Context(), key("a"), 1, s.now().Add(time.Hour)); err == nil {
 		t.Error("a use was counted")
 	}
+}
+
+// TestRedisTLS has a server be believed for its certificate alone.
+func TestRedisTLS(t *testing.T) {
+	t.Parallel()
+	certFile, keyFile, roots := writeCertificate(t)
+	server := exchangetest.NewTLSRedis(t, certFile, keyFile)
+	for _, test := range []struct {
+		name, url string
+		roots     *x509.CertPool
+		want      string // in the error; "" for none
+	}{
+		{"trusted", server.URL(), roots, ""},
+		{"not trusted", server.URL(), nil, "certificate signed by unknown authority"},
+		{"another host's", strings.Replace(server.URL(), "127.0.0.1", "localhost", 1), roots, "not valid for any names, but wanted to match localhost"},
+		{"without TLS", strings.Replace(server.URL(), "rediss", "redis", 1), roots, "redis: "},
+	} {
+		r, err := NewRedis(test.url, RedisOptions{Now: time.Now, Log: slog.New(slog.DiscardHandler), RootCAs: test.roots})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = r.Peek(t.Context(), "a", perMinute)
+		if text := fmt.Sprint(err); (err == nil) != (test.want == "") || test.want != "" && !strings.Contains(text, test.want) {
+			t.Errorf("%s: %v", test.name, err)
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// writeCertificate writes a certificate for 127.0.0.1 that vouches for itself.
+func writeCertificate(t *testing.T) (certFile, keyFile string, roots *x509.CertPool) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	certFile, keyFile = filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
+	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	if err := os.WriteFile(certFile, certPEM, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	roots = x509.NewCertPool()
+	roots.AppendCertsFromPEM(certPEM)
+	return certFile, keyFile, roots
 }
 
 // TestRedisKeys has nothing of a rate's key be stored as it is, and everything
