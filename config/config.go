@@ -30,6 +30,8 @@ type Config struct {
 	// that of each file and variable it names. Other bytes, another hash, even
 	// where they mean the same.
 	Hash string
+
+	fixed Diagnostics // the places of what NeedsRestart is about
 }
 
 // Server is the server section.

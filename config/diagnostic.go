@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 )
@@ -72,6 +73,25 @@ func (ds Diagnostics) Error() string {
 		b.WriteString(d.String())
 	}
 	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// LogValue implements slog.LogValuer: the first fault, without its source line,
+// and how many there are.
+func (ds Diagnostics) LogValue() slog.Value {
+	text, faults := "", 0
+	for _, d := range ds {
+		if d.Warning {
+			continue
+		}
+		if faults++; faults == 1 {
+			d.Source, d.Hint = "", ""
+			text = strings.TrimSuffix(d.String(), "\n")
+		}
+	}
+	if faults > 1 {
+		text += fmt.Sprintf(", the first of %d faults", faults)
+	}
+	return slog.StringValue(text)
 }
 
 // split sorts by place and tells faults from warnings.

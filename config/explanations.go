@@ -52,6 +52,10 @@ func explanations() map[string]string {
 		"unknown-value": `Only a few words have a meaning here, and this is none of them. The hint names them.`,
 		"unknown-version": `The version says how the file is to be read, and this program reads version 1. Write
 			version: 1, or run a program that knows the other version.`,
+		"needs-restart": `A running service takes over all of a changed configuration but this: its addresses, whether it
+			speaks TLS, and its store are those that it began with. A configuration that changes one of them is not
+			served, none of it, until the service is restarted with it: stop it, or roll its replicas, as with a new
+			version.`,
 		"not-available": `The key is valid and this version of the program does not act on it yet. Serving it would
 			promise what is not done, so serve refuses such a configuration. Leave the key out, or at its default.`,
 		"invalid-duration": `A duration is a number with a unit, in whole seconds: 30s, 15m, 12h, 1h30m. A number without

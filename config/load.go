@@ -37,11 +37,7 @@ func Parse(path string, data []byte, o Options) (*Config, error) {
 	if root, ok := d.root(data); ok {
 		d.document(cfg, root)
 	}
-	for i := range d.found {
-		if d.secret[d.found[i].Line] || secretShape.MatchString(d.found[i].Source) {
-			d.found[i].Source = ""
-		}
-	}
+	d.hideSecrets()
 	faults, warnings := d.found.split()
 	if len(faults) > 0 {
 		found := append(faults, warnings...)
@@ -53,6 +49,7 @@ func Parse(path string, data []byte, o Options) (*Config, error) {
 	}
 	cfg.Warnings = warnings
 	cfg.Hash = d.hash(data)
+	cfg.fixed = d.fixedPlaces()
 	return cfg, nil
 }
 
@@ -67,6 +64,15 @@ func rank(d Diagnostic) int {
 // A line on which a secret is written out, even where the document cannot be
 // read so far.
 var secretShape = regexp.MustCompile(`\b(admin_token|api_key_secret|identity_key)["']?\s*:\s*[^\s{,]`)
+
+// hideSecrets takes the lines that hold a secret out of what was found.
+func (d *decoder) hideSecrets() {
+	for i := range d.found {
+		if d.secret[d.found[i].Line] || secretShape.MatchString(d.found[i].Source) {
+			d.found[i].Source = ""
+		}
+	}
+}
 
 // hash is over the document and every file and variable it names, each with its
 // length, so that no two configurations have the same text to hash. The hash is

@@ -24,6 +24,7 @@ import (
 // sameConfig compares configurations but for what is compiled.
 var sameConfig = cmp.Options{
 	cmpopts.IgnoreFields(config.Config{}, "Rules", "Hash"),
+	cmpopts.IgnoreUnexported(config.Config{}),
 	cmp.Comparer(func(a, b config.Secret) bool { return a.IsSet() == b.IsSet() && a.Reveal() == b.Reveal() }),
 	cmp.Comparer(func(a, b *x509.CertPool) bool { return a.Equal(b) }),
 	cmpopts.EquateComparable(netip.Prefix{}),

@@ -45,26 +45,37 @@ type record struct {
 	trace ruleTrace // for operators, not for the audit
 }
 
-// An audit writes records, one JSON line each.
+// An audit makes records as a configuration says, and writes them.
 type audit struct {
+	*auditLog
 	cfg        config.Audit
 	configHash string
 	key        []byte
+}
+
+// newAudit returns an audit that writes to log. Without a configured key,
+// subject hashes are comparable within one run only.
+func newAudit(cfg *config.Config, log *auditLog) *audit {
+	a := &audit{auditLog: log, cfg: cfg.Audit, configHash: cfg.Hash, key: []byte(cfg.Audit.Key.Reveal())}
+	if !cfg.Audit.Key.IsSet() {
+		a.key = log.randomKey
+	}
+	return a
+}
+
+// An auditLog takes records, one JSON line each, whatever the configuration.
+type auditLog struct {
+	randomKey []byte // of this run
 
 	mu   sync.Mutex
 	out  io.Writer
 	torn bool // the last line was not written to its end
 }
 
-// newAudit returns an audit that writes to out. Without a configured key,
-// subject hashes are comparable within one run only.
-func newAudit(cfg *config.Config, out io.Writer) *audit {
-	key := []byte(cfg.Audit.Key.Reveal())
-	if !cfg.Audit.Key.IsSet() {
-		key = make([]byte, sha256.Size)
-		rand.Read(key) // never fails, crypto/rand
-	}
-	return &audit{cfg: cfg.Audit, configHash: cfg.Hash, key: key, out: out}
+func newAuditLog(out io.Writer) *auditLog {
+	key := make([]byte, sha256.Size)
+	rand.Read(key) // never fails, crypto/rand
+	return &auditLog{randomKey: key, out: out}
 }
 
 // newRecord begins the record of token's exchange.
@@ -137,7 +148,7 @@ func (rec *record) refused(err error) {
 
 // write writes rec as one line. An exchange whose line cannot be written is
 // not answered with a token.
-func (a *audit) write(rec *record) error {
+func (a *auditLog) write(rec *record) error {
 	line, err := json.Marshal(rec)
 	if err != nil {
 		return fmt.Errorf("encoding the audit record: %w", err)

@@ -3,5 +3,6 @@
 //
 // Service.Exchange is the whole of it: verify, decide, mint. Around it stand an
 // HTTP server, the one table that turns refusals into answers, and the audit
-// log. It is the only package that imports echo.
+// log. All of it hangs on an immutable snapshot of one configuration, which
+// Service.Reload replaces. It is the only package that imports echo.
 package exchange

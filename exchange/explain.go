@@ -50,6 +50,10 @@ var ErrWhichIssuer = errors.New("name the issuer these claims are from")
 // that there is nothing to explain, not that the person is refused: keys that
 // cannot be had say nothing of who brings a token.
 func (s *Service) Explain(ctx context.Context, r ExplainRequest) (*Explanation, error) {
+	return s.current.Load().explain(ctx, r)
+}
+
+func (s *snapshot) explain(ctx context.Context, r ExplainRequest) (*Explanation, error) {
 	x := &Explanation{FromToken: r.Token != ""}
 	input := rules.Input{Scope: r.Scope, Now: s.now()}
 	var err error
@@ -71,7 +75,7 @@ func (s *Service) Explain(ctx context.Context, r ExplainRequest) (*Explanation, 
 }
 
 // explainToken fills in input from a token, verified or, where asked for, not.
-func (s *Service) explainToken(ctx context.Context, r ExplainRequest, x *Explanation, input *rules.Input) error {
+func (s *snapshot) explainToken(ctx context.Context, r ExplainRequest, x *Explanation, input *rules.Input) error {
 	token, err := s.verifyPatiently(ctx, r.Token)
 	if err == nil {
 		input.Issuer, input.IssuerID = token.Issuer(), token.IssuerID()
@@ -102,7 +106,7 @@ func (s *Service) explainToken(ctx context.Context, r ExplainRequest, x *Explana
 }
 
 // explainClaims fills in input from claims that somebody wrote down.
-func (s *Service) explainClaims(r ExplainRequest, x *Explanation, input *rules.Input) error {
+func (s *snapshot) explainClaims(r ExplainRequest, x *Explanation, input *rules.Input) error {
 	claims, err := idtoken.ParseClaims(r.Claims)
 	if err != nil {
 		return fmt.Errorf("reading the claims: %w", err)
@@ -124,7 +128,7 @@ func (s *Service) explainClaims(r ExplainRequest, x *Explanation, input *rules.I
 
 // explainedIssuer returns the issuer with the given name or, without a name,
 // that of iss, or the only one.
-func (s *Service) explainedIssuer(name, iss string) (*config.Issuer, error) {
+func (s *snapshot) explainedIssuer(name, iss string) (*config.Issuer, error) {
 	if issuer := s.issuerOf(iss); name == "" && issuer != nil {
 		return issuer, nil
 	}
@@ -143,7 +147,7 @@ func (s *Service) explainedIssuer(name, iss string) (*config.Issuer, error) {
 }
 
 // issuerOf returns the issuer with this iss, or nil.
-func (s *Service) issuerOf(iss string) *config.Issuer {
+func (s *snapshot) issuerOf(iss string) *config.Issuer {
 	for i := range s.cfg.Issuers {
 		if slices.Contains(s.cfg.Issuers[i].Policy.IssuerIDs, iss) {
 			return &s.cfg.Issuers[i]
@@ -154,7 +158,7 @@ func (s *Service) issuerOf(iss string) *config.Issuer {
 
 // notes tells both sides of what err says does not go together. issuer is nil
 // when no configured one has the iss.
-func (s *Service) notes(err error, claims rules.Claims, issuer *config.Issuer) []string {
+func (s *snapshot) notes(err error, claims rules.Claims, issuer *config.Issuer) []string {
 	var name string
 	var configured []string
 	switch reason := rules.ReasonOf(err); {
@@ -191,7 +195,7 @@ func (s *Service) notes(err error, claims rules.Claims, issuer *config.Issuer) [
 }
 
 // missingKeys says where an issuer's keys could not be had, and why.
-func (s *Service) missingKeys(issuer *config.Issuer) string {
+func (s *snapshot) missingKeys(issuer *config.Issuer) string {
 	why := s.keyError(issuer.Name)
 	if why == "" {
 		why = "there was no answer"
@@ -210,7 +214,7 @@ func (s *Service) missingKeys(issuer *config.Issuer) string {
 }
 
 // keyError is why an issuer's keys could not be fetched, "" while that is open.
-func (s *Service) keyError(issuer string) string {
+func (s *snapshot) keyError(issuer string) string {
 	for _, keys := range s.verifier.Keys() {
 		if keys.Issuer == issuer {
 			return keys.Error
@@ -253,7 +257,7 @@ func list(values []string) string {
 // verifyPatiently verifies raw, and gives keys that are still being fetched
 // the time to arrive: a command has just started. A fetch that failed is not
 // waited for again.
-func (s *Service) verifyPatiently(ctx context.Context, raw string) (*idtoken.Token, error) {
+func (s *snapshot) verifyPatiently(ctx context.Context, raw string) (*idtoken.Token, error) {
 	ctx, cancel := context.WithTimeout(ctx, explainWait)
 	defer cancel()
 	s.Start(ctx)

@@ -17,10 +17,15 @@ import (
 // one request asks it again. The others do not wait for it.
 const storeRest = time.Second
 
-// limits say who asks too often. Where the store does not answer, each replica
-// limits by its own memory.
+// limits say who asks too often, by a configuration's rates.
 type limits struct {
-	cfg    config.Limits
+	*limiter
+	cfg config.Limits
+}
+
+// A limiter counts for limits, whatever the configuration. Where the store does
+// not answer, each replica limits by its own memory.
+type limiter struct {
 	store  store.Store
 	memory *store.Memory
 	now    func() time.Time
@@ -30,8 +35,8 @@ type limits struct {
 	askAgain atomic.Int64
 }
 
-func newLimits(cfg config.Limits, s store.Store, now func() time.Time, log *slog.Logger) *limits {
-	return &limits{cfg: cfg, store: s, memory: store.NewMemory(now), now: now, log: log}
+func newLimiter(s store.Store, now func() time.Time, log *slog.Logger) *limiter {
+	return &limiter{store: s, memory: store.NewMemory(now), now: now, log: log}
 }
 
 // address takes one request of a client's address, and refuses it when there
@@ -60,7 +65,7 @@ func (l *limits) subject(ctx context.Context, token *idtoken.Token) error {
 }
 
 // ask asks the store, or where that does not answer this replica's memory.
-func (l *limits) ask(ctx context.Context, ask func(store.Store, context.Context, string, config.Rate) (time.Duration, error), key string, rate config.Rate) time.Duration {
+func (l *limiter) ask(ctx context.Context, ask func(store.Store, context.Context, string, config.Rate) (time.Duration, error), key string, rate config.Rate) time.Duration {
 	if rate == (config.Rate{}) {
 		return 0
 	}

@@ -23,7 +23,7 @@ const logoutPath = "/backchannel-logout/"
 
 // backchannelLogout answers a provider's notice that a session has ended, OpenID
 // Connect Back-Channel Logout 1.0 §2.5 to §2.8.
-func (s *Service) backchannelLogout(issuer *config.Issuer) echo.HandlerFunc {
+func (s *snapshot) backchannelLogout(issuer *config.Issuer) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := &Request{Address: c.RealIP(), TraceID: contextTraceID(c)}
 		token, err := readLogoutToken(c.Response(), c.Request())
@@ -76,7 +76,7 @@ func ofLogoutToken(err error) error {
 
 // endSession verifies a logout token and marks the sessions that it ends. The
 // marks live for as long as an ID token of theirs may.
-func (s *Service) endSession(ctx context.Context, r *Request, issuer *config.Issuer, raw string) error {
+func (s *snapshot) endSession(ctx context.Context, r *Request, issuer *config.Issuer, raw string) error {
 	l, err := s.verifier.VerifyLogout(ctx, issuer.Name, raw)
 	if err != nil {
 		return err
@@ -115,7 +115,7 @@ func (s *Service) endSession(ctx context.Context, r *Request, issuer *config.Iss
 }
 
 // checkSession refuses a verified token whose session was marked as ended.
-func (s *Service) checkSession(ctx context.Context, r *Request, token *idtoken.Token) error {
+func (s *snapshot) checkSession(ctx context.Context, r *Request, token *idtoken.Token) error {
 	if !s.cfg.Issuer(token.Issuer()).BackchannelLogout {
 		return nil
 	}

@@ -17,7 +17,9 @@ func (r *readiness) stop() { r.stopped.Store(true) }
 
 // Ready reports whether every issuer whose keys are to be waited for has had
 // keys at some time, and the service is not stopping.
-func (s *Service) Ready() bool {
+func (s *Service) Ready() bool { return s.current.Load().isReady() }
+
+func (s *snapshot) isReady() bool {
 	if s.ready.stopped.Load() {
 		return false
 	}
@@ -38,11 +40,11 @@ type readyAnswer struct {
 	Issuers []idtoken.KeyStatus `json:"issuers,omitempty"`
 }
 
-func (s *Service) readyz(c echo.Context) error         { return s.answerReady(c, nil) }
-func (s *Service) readyzByIssuer(c echo.Context) error { return s.answerReady(c, s.verifier.Keys()) }
+func (s *snapshot) readyz(c echo.Context) error         { return s.answerReady(c, nil) }
+func (s *snapshot) readyzByIssuer(c echo.Context) error { return s.answerReady(c, s.verifier.Keys()) }
 
-func (s *Service) answerReady(c echo.Context, issuers []idtoken.KeyStatus) error {
-	if !s.Ready() {
+func (s *snapshot) answerReady(c echo.Context, issuers []idtoken.KeyStatus) error {
+	if !s.isReady() {
 		return c.JSON(http.StatusServiceUnavailable, readyAnswer{"not ready", issuers})
 	}
 	return c.JSON(http.StatusOK, readyAnswer{"ready", issuers})

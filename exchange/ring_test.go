@@ -56,7 +56,7 @@ func TestLongLine(t *testing.T) {
 	t.Parallel()
 	var d decisions
 	rec := &record{TraceID: "a", Outcome: "granted", Claims: map[string]any{"about": strings.Repeat("x", maxLine)}, Request: map[string]any{"room": "blue"}}
-	if err := (&audit{out: new(strings.Builder)}).write(rec); err != nil {
+	if err := (&auditLog{out: new(strings.Builder)}).write(rec); err != nil {
 		t.Fatal(err)
 	}
 	d.decided(rec, rules.Claims{"about": "x"}, map[string]string{"room": "blue"})

@@ -38,6 +38,10 @@ const (
 
 // Handler serves the public endpoints.
 func (s *Service) Handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.current.Load().public.ServeHTTP(w, r) })
+}
+
+func (s *snapshot) publicHandler() http.Handler {
 	e := s.newEcho()
 	e.Use(noStore, cors(&s.cfg.Server))
 	e.POST("/token", s.token)
@@ -61,6 +65,10 @@ func (s *Service) Handler() http.Handler {
 
 // AdminHandler serves the endpoints for operators.
 func (s *Service) AdminHandler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.current.Load().admin.ServeHTTP(w, r) })
+}
+
+func (s *snapshot) adminHandler() http.Handler {
 	e := s.newEcho()
 	e.Use(noStore)
 	e.Match(get, "/healthz", alive)
@@ -73,7 +81,7 @@ func (s *Service) AdminHandler() http.Handler {
 
 var get = []string{http.MethodGet, http.MethodHead}
 
-func (s *Service) newEcho() *echo.Echo {
+func (s *snapshot) newEcho() *echo.Echo {
 	e := echo.New()
 	e.IPExtractor = clientAddress(s.cfg.Server.TrustedProxies)
 	e.HTTPErrorHandler = s.answerError
@@ -89,13 +97,13 @@ func (s *Service) newEcho() *echo.Echo {
 
 // token answers POST /token. What is wrong is answered in a fixed order, so
 // that a request with several faults has one answer.
-func (s *Service) token(c echo.Context) error {
+func (s *snapshot) token(c echo.Context) error {
 	req, err := s.readRequest(c)
 	if err != nil {
 		s.noteEarly(&Request{Address: c.RealIP(), TraceID: contextTraceID(c)}, err)
 		return err
 	}
-	answer, err := s.Exchange(c.Request().Context(), req)
+	answer, err := s.exchange(c.Request().Context(), req)
 	if err != nil {
 		s.limits.failed(c.Request().Context(), req.Address, err)
 		return err
@@ -104,7 +112,7 @@ func (s *Service) token(c echo.Context) error {
 }
 
 // readRequest reads a request to /token up to its token.
-func (s *Service) readRequest(c echo.Context) (*Request, error) {
+func (s *snapshot) readRequest(c echo.Context) (*Request, error) {
 	r := c.Request()
 	mediaType, body, err := readBody(c.Response(), r)
 	if err != nil {
@@ -136,7 +144,7 @@ func checkOrigin(server *config.Server, r *http.Request) error {
 
 // answerError is echo's error handler: every error, whoever returned it,
 // leaves as the same JSON.
-func (s *Service) answerError(err error, c echo.Context) {
+func (s *snapshot) answerError(err error, c echo.Context) {
 	if c.Response().Committed {
 		return
 	}
@@ -223,7 +231,7 @@ func anyContains(prefixes []netip.Prefix, a netip.Addr) bool {
 // noteForwarded counts requests whose X-Forwarded-For is not believed, and
 // warns of the first: behind a proxy that is not listed, all clients share the
 // limits of one.
-func (s *Service) noteForwarded(r *http.Request) {
+func (s *snapshot) noteForwarded(r *http.Request) {
 	if r.Header["X-Forwarded-For"] == nil {
 		return
 	}
@@ -246,7 +254,7 @@ func metadataPaths(publicURL string) []string {
 }
 
 // metadata is the authorization server metadata of RFC 8414 §2.
-func (s *Service) metadata(c echo.Context) error {
+func (s *snapshot) metadata(c echo.Context) error {
 	return c.JSON(http.StatusOK, struct {
 		Issuer        string       `json:"issuer"`
 		TokenEndpoint string       `json:"token_endpoint"`
@@ -280,8 +288,8 @@ func (s *Service) Serve(ctx context.Context, public, admin net.Listener) error {
 		servers = append(servers, s.newServer(s.AdminHandler()))
 		listeners = append(listeners, admin)
 	}
-	if s.cfg.Server.TLS != nil {
-		tlsConfig, err := newTLSConfig(s.cfg.Server.TLS, s.now, s.log)
+	if s.current.Load().cfg.Server.TLS != nil {
+		tlsConfig, err := newTLSConfig(s.tlsFiles, s.now, s.log)
 		if err != nil {
 			for _, l := range listeners {
 				l.Close()

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,21 +29,28 @@ type Options struct {
 	Store     store.Store       // what replicas agree on; nil: in memory, for one replica
 
 	After func(time.Duration) <-chan time.Time // bounds the wait for Audit; nil: time.After
+
+	// OnReload is told what came of each attempt at another configuration, one
+	// at a time: the hash of the one that is served from then on, and why that is
+	// still the one before, or nil.
+	OnReload func(hash string, err error)
 }
 
 // A Service exchanges ID tokens for Twilio access tokens.
 type Service struct {
-	cfg      *config.Config
+	options  Options
 	now      func() time.Time
 	log      *slog.Logger
-	verifier *idtoken.Verifier
-	minter   *accesstoken.Minter
-	audit    *audit
+	auditLog *auditLog
 	store    store.Store
-	limits   *limits
-	early    *throttle // log lines about tokens that did not verify
-	shadow   *shadow   // nil: none
+	limiter  *limiter
+	early    *throttle              // log lines about tokens that did not verify
+	shadow   atomic.Pointer[shadow] // nil: none
 	ready    readiness
+
+	current   atomic.Pointer[snapshot] // what a request begins with
+	reloading sync.Mutex
+	running   context.Context // what Start was given; nil: nothing
 
 	decisions   decisions
 	retracer    *retracer
@@ -68,33 +76,30 @@ func New(cfg *config.Config, o Options) (*Service, error) {
 	if o.Store == nil {
 		o.Store = store.NewMemory(o.Now)
 	}
+	s := &Service{
+		options:     o,
+		now:         o.Now,
+		log:         o.Log,
+		auditLog:    newAuditLog(&boundedWriter{out: o.Audit, after: o.After}),
+		store:       o.Store,
+		limiter:     newLimiter(o.Store, o.Now, o.Log),
+		early:       &throttle{now: o.Now, perSecond: 10},
+		retracer:    &retracer{now: o.Now, log: o.Log},
+		storeErrors: &throttle{now: o.Now, perSecond: 10},
+	}
 	verifier, err := idtoken.New(cfg, idtoken.Options{Now: o.Now, Log: o.Log, Transport: o.Transport})
 	if err != nil {
 		return nil, err
 	}
-	if !cfg.Audit.Key.IsSet() {
-		o.Log.Warn("audit.key is not set: subject hashes cannot be compared across starts or replicas")
-	}
-	return &Service{
-		cfg:         cfg,
-		now:         o.Now,
-		log:         o.Log,
-		verifier:    verifier,
-		minter:      accesstoken.New(accesstoken.Options{Accounts: cfg.Accounts, Now: o.Now, Rand: o.Rand}),
-		audit:       newAudit(cfg, &boundedWriter{out: o.Audit, after: o.After}),
-		store:       o.Store,
-		limits:      newLimits(cfg.Limits, o.Store, o.Now, o.Log),
-		early:       &throttle{now: o.Now, perSecond: 10},
-		shadow:      newShadow(o.Shadow, o.Log, o.Now()),
-		retracer:    &retracer{now: o.Now, log: o.Log},
-		storeErrors: &throttle{now: o.Now, perSecond: 10},
-	}, nil
+	s.current.Store(s.newSnapshot(cfg, verifier))
+	s.shadow.Store(newShadow(o.Shadow, o.Log, o.Now()))
+	return s, nil
 }
 
 // Close waits until the Shadow has seen every exchange that it took, and logs
 // what became of them, and what else was counted. Exchanges go on without it.
 func (s *Service) Close() {
-	s.shadow.close()
+	s.shadow.Load().close()
 	if n := s.forwarded.Swap(0); n > 0 {
 		s.log.Info("X-Forwarded-For was not believed", "requests", n)
 	}
@@ -102,12 +107,21 @@ func (s *Service) Close() {
 
 // Start keeps every issuer's keys fresh until ctx ends. It does not wait for
 // them.
-func (s *Service) Start(ctx context.Context) { s.verifier.Start(ctx) }
+func (s *Service) Start(ctx context.Context) {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	s.running = ctx
+	s.current.Load().verifier.Start(ctx)
+}
 
 // Exchange verifies the subject token, decides by the rules what its owner
 // gets, and mints that. The audit line is written before the answer leaves.
 // Errors are *rules.Refusal, and never hold a token or a claim's value.
 func (s *Service) Exchange(ctx context.Context, r *Request) (*Answer, error) {
+	return s.current.Load().exchange(ctx, r)
+}
+
+func (s *snapshot) exchange(ctx context.Context, r *Request) (*Answer, error) {
 	parameters, err := s.cfg.Rules.Parameters(r.Parameters)
 	if err != nil {
 		s.noteEarly(r, err)
@@ -141,10 +155,10 @@ func (s *Service) Exchange(ctx context.Context, r *Request) (*Answer, error) {
 }
 
 // grant decides and mints for a verified token, and notes both in rec.
-func (s *Service) grant(ctx context.Context, r *Request, token *idtoken.Token, parameters map[string]string, rec *record) (*Answer, error) {
+func (s *snapshot) grant(ctx context.Context, r *Request, token *idtoken.Token, parameters map[string]string, rec *record) (*Answer, error) {
 	now := s.now()
 	approval, err := s.approve(ctx, r, token, parameters, now)
-	s.shadow.offer(r, token, now, approval, err)
+	s.shadow.Load().offer(r, token, now, approval, err)
 	if err != nil {
 		rec.trace = s.retrace(r, token, parameters, now, err)
 		return nil, err
@@ -160,7 +174,7 @@ func (s *Service) grant(ctx context.Context, r *Request, token *idtoken.Token, p
 
 // approve decides for a verified token that comes from an origin its issuer
 // allows, whose subject does not ask too often, and whose session has not ended.
-func (s *Service) approve(ctx context.Context, r *Request, token *idtoken.Token, parameters map[string]string, now time.Time) (*accesstoken.Approval, error) {
+func (s *snapshot) approve(ctx context.Context, r *Request, token *idtoken.Token, parameters map[string]string, now time.Time) (*accesstoken.Approval, error) {
 	if !originAllowed(s.cfg.Issuer(token.Issuer()), r.Origin) {
 		return nil, rules.Refuse(rules.OriginNotAllowed, "the issuer does not list this origin")
 	}
@@ -174,7 +188,7 @@ func (s *Service) approve(ctx context.Context, r *Request, token *idtoken.Token,
 }
 
 // retrace returns the rules' part in refusing what approve refused by err.
-func (s *Service) retrace(r *Request, token *idtoken.Token, parameters map[string]string, now time.Time, err error) ruleTrace {
+func (s *snapshot) retrace(r *Request, token *idtoken.Token, parameters map[string]string, now time.Time, err error) ruleTrace {
 	switch rules.ReasonOf(err) {
 	case rules.OriginNotAllowed, rules.RateLimited, rules.LoggedOut, rules.StoreUnavailable:
 		return ruleTrace{} // the rules had no part in it
@@ -196,9 +210,9 @@ func originAllowed(issuer *config.Issuer, origin string) bool {
 // noteEarly remembers a request that was refused before its token was verified,
 // and logs it, at most ten times a second: who is not signed in can neither fill
 // the disk nor hide in the noise.
-func (s *Service) noteEarly(r *Request, err error) { s.noteRefused("refused", r, err) }
+func (s *snapshot) noteEarly(r *Request, err error) { s.noteRefused("refused", r, err) }
 
-func (s *Service) noteRefused(msg string, r *Request, err error) {
+func (s *snapshot) noteRefused(msg string, r *Request, err error) {
 	var known idtoken.Rejection
 	if rejection := (*idtoken.Rejection)(nil); errors.As(err, &rejection) {
 		known = *rejection

@@ -22,7 +22,7 @@ func OpenStore(cfg *config.Config, now func() time.Time, log *slog.Logger) (stor
 
 // use counts a use of a token whose issuer limits them. The count lives for as
 // long as the token is accepted.
-func (s *Service) use(ctx context.Context, r *Request, token *idtoken.Token) error {
+func (s *snapshot) use(ctx context.Context, r *Request, token *idtoken.Token) error {
 	issuer := s.cfg.Issuer(token.Issuer())
 	if issuer.MaxUses == 0 {
 		return nil
@@ -39,7 +39,7 @@ func (s *Service) use(ctx context.Context, r *Request, token *idtoken.Token) err
 }
 
 // unchecked is what becomes of an exchange that the store did not answer for.
-func (s *Service) unchecked(r *Request, err error) error {
+func (s *snapshot) unchecked(r *Request, err error) error {
 	refusal := s.storeUnavailable(r, err)
 	if s.cfg.Store.OnFailure == "insecure_allow" {
 		return nil

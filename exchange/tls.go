@@ -17,17 +17,25 @@ const certCheckEvery = time.Second
 // A certificate is read from its files again when they change, so that renewing
 // it needs no restart.
 type certificate struct {
-	files *config.TLS
+	files func() *config.TLS
 	now   func() time.Time
 	log   *slog.Logger
 
 	mu      sync.Mutex
 	checked time.Time
-	version [2]time.Time // when the files were last modified
+	version [2]fileVersion
 	current *tls.Certificate
 }
 
-func newTLSConfig(files *config.TLS, now func() time.Time, log *slog.Logger) (*tls.Config, error) {
+// A fileVersion is a file as it was last modified.
+type fileVersion struct {
+	path     string
+	modified time.Time
+}
+
+// newTLSConfig returns a configuration with the certificate in files, which may
+// return others later.
+func newTLSConfig(files func() *config.TLS, now func() time.Time, log *slog.Logger) (*tls.Config, error) {
 	c := &certificate{files: files, now: now, log: log}
 	if err := c.reload(); err != nil {
 		return nil, err
@@ -54,18 +62,19 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 // reload reads the files if they changed. A pair that is half written does not
 // load and is tried again at the next look.
 func (c *certificate) reload() error {
-	var version [2]time.Time
-	for i, file := range []string{c.files.CertFile, c.files.KeyFile} {
+	files := c.files()
+	var version [2]fileVersion
+	for i, file := range []string{files.CertFile, files.KeyFile} {
 		info, err := os.Stat(file)
 		if err != nil {
 			return fmt.Errorf("looking at the certificate: %w", err)
 		}
-		version[i] = info.ModTime()
+		version[i] = fileVersion{file, info.ModTime()}
 	}
 	if c.current != nil && version == c.version {
 		return nil
 	}
-	pair, err := tls.LoadX509KeyPair(c.files.CertFile, c.files.KeyFile)
+	pair, err := tls.LoadX509KeyPair(files.CertFile, files.KeyFile)
 	if err != nil {
 		return fmt.Errorf("loading the certificate: %w", err)
 	}

@@ -84,6 +84,7 @@ func TestEndToEnd(t *testing.T) {
 	t.Run("browser", e.browser)
 	t.Run("rotation", e.rotation)
 	t.Run("logout", e.logout)
+	t.Run("reload", e.reload)
 	t.Run("faults", e.faults)
 }
 

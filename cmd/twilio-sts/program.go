@@ -33,6 +33,7 @@ type program struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	now            func() time.Time
+	prompts        func() prompts // for serve; nil: it does not load its files again
 }
 
 // run runs the command that args name and returns the exit code.

@@ -24,12 +24,17 @@ systemd asks for it (Type=notify), it is told when the service is ready, as
 A configuration with faults, or one that asks for what this version does not
 do yet, does not start: see twilio-sts check.
 
+On SIGHUP, and when the configuration or a file that it names has changed, it is
+loaded again, and takes the place of the one before, all of it at once; requests
+in flight end as they began. One with faults changes nothing, and an event names
+the first. An address, TLS on or off, and the store change by a restart alone.
+
 With --shadow, another configuration decides every exchange too, away from the
 requests: nobody's answer hangs on it. Its issuers are matched by name, and its
-keys are never used. Where it comes to another outcome, an event tells by trace
-id what would change and whether that widens, in names and never in values; how
-many were seen, differed, widened or did not fit in is said each minute and at
-the end.`,
+keys are never used. It is loaded again as the other is. Where it comes to
+another outcome, an event tells by trace id what would change and whether that
+widens, in names and never in values; how many were seen, differed, widened or
+did not fit in is said each minute and at the end.`,
 		Example: `  twilio-sts serve --config config.yaml
   twilio-sts serve --config config.yaml --shadow new.yaml`,
 		Args: noArgs,
@@ -46,15 +51,24 @@ the end.`,
 // compare with, or "".
 func (p *program) serve(ctx context.Context, path, shadow string) error {
 	log := slog.New(slog.NewJSONHandler(p.stderr, nil))
-	cfg, err := p.loadServed(path, log)
+	var by prompts
+	if p.prompts != nil {
+		by = p.prompts()
+		defer by.stop()
+	}
+	live := &watched{path: path}
+	all := []*watched{live}
+	cfg, err := live.load(p, log)
 	if err != nil {
 		return err
 	}
 	var candidate *config.Config
+	compared := &watched{path: shadow}
 	if shadow != "" {
-		if candidate, err = p.loadServed(shadow, log); err != nil {
+		if candidate, err = compared.load(p, log); err != nil {
 			return err
 		}
+		all = append(all, compared)
 	}
 	public, admin, err := listen(ctx, cfg.Server.Listen, cfg.Server.AdminListen)
 	if err != nil {
@@ -77,8 +91,13 @@ func (p *program) serve(ctx context.Context, path, shadow string) error {
 	if candidate != nil {
 		log.Info("comparing", "shadow", candidate.Hash)
 	}
+	live.serve = func(cfg *config.Config) { service.Reload(cfg) } // which logs its error
+	live.failed = service.ReloadFailed
+	compared.serve = service.Compare
+	compared.failed = func(err error) { log.Error("shadow not reloaded; the one before stays in use", "error", err) }
 	socket, _ := p.getenv("NOTIFY_SOCKET")
 	ctx, stop := context.WithCancel(ctx)
+	unwatched := p.watch(ctx, log, by, all...)
 	told := make(chan struct{})
 	go func() {
 		defer close(told)
@@ -87,13 +106,14 @@ func (p *program) serve(ctx context.Context, path, shadow string) error {
 	err = service.Serve(ctx, public, admin)
 	stop()
 	<-told
+	unwatched()
 	return err
 }
 
 // loadServed loads a configuration; what it is warned of are events, for whoever
 // reads the log.
-func (p *program) loadServed(path string, log *slog.Logger) (*config.Config, error) {
-	cfg, err := config.Load(path, config.Options{Getenv: p.getenv})
+func (p *program) loadServed(path string, log *slog.Logger, readFile func(string) ([]byte, error)) (*config.Config, error) {
+	cfg, err := config.Load(path, config.Options{Getenv: p.getenv, ReadFile: readFile})
 	if err != nil {
 		return nil, err
 	}

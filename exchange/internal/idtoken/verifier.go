@@ -1,6 +1,7 @@
 package idtoken
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -77,6 +78,7 @@ type Options struct {
 // A Verifier verifies the ID tokens of every configured issuer. It is safe for
 // concurrent use.
 type Verifier struct {
+	options Options
 	rules   *rules.Set
 	now     func() time.Time
 	issuers []*issuer
@@ -90,9 +92,8 @@ const gateFactor = 4
 
 // An issuer is one identity provider with its keys.
 type issuer struct {
-	name       string
-	algorithms []string
-	keys       *jwks.KeySet
+	cfg  *config.Issuer
+	keys *jwks.KeySet
 }
 
 // A route leads from a value of iss to the issuer and its verifier.
@@ -104,27 +105,25 @@ type route struct {
 
 // New returns a Verifier. It does no I/O: Start fetches keys.
 func New(cfg *config.Config, o Options) (*Verifier, error) {
-	v := &Verifier{rules: cfg.Rules, now: o.Now, routes: map[string]route{}, gate: make(chan struct{}, gateFactor*runtime.GOMAXPROCS(0))}
+	before := &Verifier{options: o, gate: make(chan struct{}, gateFactor*runtime.GOMAXPROCS(0))}
+	return before.Next(cfg)
+}
+
+// Next returns a Verifier for another configuration. Issuers whose keys are
+// those of an issuer of v share its key set, and all share v's bound on
+// signatures at a time.
+func (v *Verifier) Next(cfg *config.Config) (*Verifier, error) {
+	next := &Verifier{options: v.options, rules: cfg.Rules, now: v.options.Now, routes: map[string]route{}, gate: v.gate}
 	for i := range cfg.Issuers {
 		c := &cfg.Issuers[i]
-		client := jwks.NewClient(o.Transport, c.RootCAs)
-		keys, err := jwks.New(jwks.Options{
-			Algorithms: c.Algorithms,
-			Static:     c.JWKS,
-			URI:        c.JWKSURI,
-			Discover:   func(ctx context.Context) (string, error) { return discover(ctx, client, c.URL) },
-			Client:     client,
-			Now:        o.Now,
-			After:      o.After,
-			Log:        o.Log.With("issuer", c.Name),
-		})
+		keys, err := v.keysFor(c)
 		if err != nil {
 			return nil, fmt.Errorf("issuer %s: %w", c.Name, err)
 		}
-		is := &issuer{name: c.Name, algorithms: c.Algorithms, keys: keys}
-		v.issuers = append(v.issuers, is)
+		is := &issuer{c, keys}
+		next.issuers = append(next.issuers, is)
 		for _, iss := range c.Policy.IssuerIDs {
-			v.routes[iss] = route{is, c.Policy.IssuerID(iss), oidc.NewVerifier(iss, foundKey{}, &oidc.Config{
+			next.routes[iss] = route{is, c.Policy.IssuerID(iss), oidc.NewVerifier(iss, foundKey{}, &oidc.Config{
 				SupportedSigningAlgs: c.Algorithms,
 				// Audiences and times are checked by our policy, which is
 				// stricter: several audiences, azp, exact bounds.
@@ -133,13 +132,56 @@ func New(cfg *config.Config, o Options) (*Verifier, error) {
 			})}
 		}
 	}
-	return v, nil
+	return next, nil
 }
 
-// Start keeps every issuer's keys fresh until ctx ends. It does not block.
+// keysFor returns the key set of an issuer of v whose keys are c's, or a new one.
+func (v *Verifier) keysFor(c *config.Issuer) (*jwks.KeySet, error) {
+	for _, is := range v.issuers {
+		if sameKeys(is.cfg, c) {
+			return is.keys, nil
+		}
+	}
+	o := &v.options
+	client := jwks.NewClient(o.Transport, c.RootCAs)
+	return jwks.New(jwks.Options{
+		Algorithms: c.Algorithms,
+		Static:     c.JWKS,
+		URI:        c.JWKSURI,
+		Discover:   func(ctx context.Context) (string, error) { return discover(ctx, client, c.URL) },
+		Client:     client,
+		Now:        o.Now,
+		After:      o.After,
+		Log:        o.Log.With("issuer", c.Name),
+	})
+}
+
+// sameKeys reports whether two issuers have the same keys, found in the same
+// place and by the same trust. The name is in the key set's events.
+func sameKeys(a, b *config.Issuer) bool {
+	return a.Name == b.Name && a.URL == b.URL && a.JWKSURI == b.JWKSURI && bytes.Equal(a.JWKS, b.JWKS) &&
+		a.RootCAs.Equal(b.RootCAs) && slices.Equal(a.Algorithms, b.Algorithms)
+}
+
+// Start keeps every issuer's keys fresh until ctx ends, or Retire. It does not
+// block.
 func (v *Verifier) Start(ctx context.Context) {
 	for _, is := range v.issuers {
-		go is.keys.Run(ctx)
+		is.keys.Start(ctx)
+	}
+}
+
+// Retire no longer keeps those keys fresh that next does not share. Who
+// verifies by v still can, for as long as the keys may be used.
+func (v *Verifier) Retire(next *Verifier) {
+	shared := map[*jwks.KeySet]bool{}
+	for _, is := range next.issuers {
+		shared[is.keys] = true
+	}
+	for _, is := range v.issuers {
+		if !shared[is.keys] {
+			is.keys.Stop()
+		}
 	}
 }
 
@@ -176,12 +218,12 @@ func (v *Verifier) verified(ctx context.Context, raw string, known *Rejection, p
 	if !ok {
 		return nil, rules.Refuse(rules.UnknownIssuer, "iss is not a configured issuer's")
 	}
-	known.Issuer = r.name
-	if !slices.Contains(r.algorithms, p.alg) {
+	known.Issuer = r.cfg.Name
+	if !slices.Contains(r.cfg.Algorithms, p.alg) {
 		return nil, rules.Refuse(rules.UnsupportedToken, "its alg is not one of the issuer's algorithms")
 	}
 	now := v.now()
-	if _, err := policy(r.name, p.claims, now); err != nil {
+	if _, err := policy(r.cfg.Name, p.claims, now); err != nil {
 		return nil, err
 	}
 	key, err := r.keys.Find(ctx, p.kid, p.alg)
@@ -198,11 +240,11 @@ func (v *Verifier) verified(ctx context.Context, raw string, known *Rejection, p
 	}
 	// Once more, now that somebody vouches for what is checked: nothing that is
 	// accepted hangs on a check made before the signature was.
-	client, err := policy(r.name, p.claims, now)
+	client, err := policy(r.cfg.Name, p.claims, now)
 	if err != nil {
 		return nil, err
 	}
-	return &Token{issuer: r.name, issuerID: r.id, client: client, claims: p.claims, signed: p.signed}, nil
+	return &Token{issuer: r.cfg.Name, issuerID: r.id, client: client, claims: p.claims, signed: p.signed}, nil
 }
 
 // checkSignature checks the signature with the key that was found, and then
@@ -265,7 +307,7 @@ func (v *Verifier) Keys() []KeyStatus {
 	status := make([]KeyStatus, len(v.issuers))
 	for i, is := range v.issuers {
 		s := is.keys.Status()
-		status[i] = KeyStatus{is.name, s.Ready, s.Keys, s.Fetched, s.Error}
+		status[i] = KeyStatus{is.cfg.Name, s.Ready, s.Keys, s.Fetched, s.Error}
 	}
 	return status
 }

@@ -65,6 +65,11 @@ func (l limited) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
+// CloseIdleConnections is what http.Client asks a transport for.
+func (l limited) CloseIdleConnections() {
+	(&http.Client{Transport: l.RoundTripper}).CloseIdleConnections()
+}
+
 type limitedBody struct {
 	io.ReadCloser
 	left int

@@ -62,6 +62,8 @@ type KeySet struct {
 	mu       sync.Mutex
 	flight   chan struct{}        // closed when the fetch asked for has ended; nil: none
 	running  bool                 // the loop runs
+	stop     context.CancelFunc   // ends the loop
+	stopped  chan struct{}        // closed when the loop has ended
 	waiting  int                  // requests that wait for a fetch
 	bucket   bucket               // fetches that unknown keys may cause
 	negative map[string]time.Time // kids that a fetch did not bring
@@ -81,8 +83,8 @@ type snapshot struct {
 	fetched time.Time // zero for static keys, which do not age
 }
 
-// New returns a key set. Static keys are there at once; others come once Run
-// runs.
+// New returns a key set. Static keys are there at once; others come after
+// Start.
 func New(o Options) (*KeySet, error) {
 	if o.After == nil {
 		o.After = time.After
@@ -266,18 +268,38 @@ func (k *KeySet) remember(kid string) {
 	k.negative[kid] = k.o.Now().Add(negativeTTL)
 }
 
-// Run keeps the keys fresh until ctx ends.
-func (k *KeySet) Run(ctx context.Context) {
+// Start keeps the keys fresh until ctx ends, or Stop. It does not block, and
+// from then on Find waits for the first keys. Where that is so already, it does
+// nothing.
+func (k *KeySet) Start(ctx context.Context) {
 	if k.o.Static != nil {
 		return
 	}
 	k.mu.Lock()
+	defer k.mu.Unlock()
 	if k.running { // the loop's own fields are one loop's
-		k.mu.Unlock()
 		return
 	}
-	k.running = true
+	ctx, k.stop = context.WithCancel(ctx)
+	k.running, k.stopped, k.flight = true, make(chan struct{}), make(chan struct{})
+	go k.run(ctx, k.stopped)
+}
+
+// Stop ends what Start began. The keys stay, and age.
+func (k *KeySet) Stop() {
+	k.mu.Lock()
+	stop, stopped := k.stop, k.stopped
 	k.mu.Unlock()
+	if stop != nil {
+		stop()
+		<-stopped
+	}
+}
+
+// run keeps the keys fresh until ctx ends, and closes stopped.
+func (k *KeySet) run(ctx context.Context, stopped chan struct{}) {
+	defer close(stopped)
+	defer k.o.Client.CloseIdleConnections()
 	failures := 0
 	for {
 		k.mu.Lock()
@@ -313,8 +335,12 @@ func (k *KeySet) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			k.mu.Lock()
+			defer k.mu.Unlock()
 			k.running = false
-			k.mu.Unlock()
+			if k.flight != nil { // somebody asked just now
+				close(k.flight)
+				k.flight = nil
+			}
 			return
 		case <-k.wake:
 		case <-k.o.After(delay):

@@ -29,7 +29,6 @@ type rig struct {
 	clock *exchangetest.Clock
 	set   *jwks.KeySet
 	log   *syncBuffer
-	stop  context.CancelFunc
 }
 
 type syncBuffer struct {
@@ -79,11 +78,8 @@ func newRigWith(t *testing.T, change func(*jwks.Options), answer http.HandlerFun
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() { defer close(done); r.set.Run(ctx) }()
-	r.stop = func() { cancel(); <-done }
-	t.Cleanup(r.stop)
+	r.set.Start(context.Background())
+	t.Cleanup(r.set.Stop)
 	return r
 }
 
@@ -511,9 +507,8 @@ func TestKeysMove(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	go set.Run(ctx)
+	set.Start(context.Background())
+	defer set.Stop()
 	for idp.Fetches() == 0 {
 		clock.AwaitTimer(t)
 		clock.Advance(time.Minute)
@@ -532,7 +527,7 @@ func TestStaticKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set.Run(context.Background()) // nothing to do
+	set.Start(context.Background()) // nothing to do
 	found, err := set.Find(context.Background(), "good", "ES256")
 	if err != nil {
 		t.Fatal(err)
