@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -38,9 +37,7 @@ func Parse(path string, data []byte, o Options) (*Config, error) {
 		d.document(cfg, root)
 	}
 	for i := range d.found {
-		if d.secret[d.found[i].Line] || secretShape.MatchString(d.found[i].Source) {
-			d.found[i].Source = ""
-		}
+		d.redact(&d.found[i]) // again, for what was found out since
 	}
 	faults, warnings := d.found.split()
 	if len(faults) > 0 {
@@ -63,10 +60,6 @@ func rank(d Diagnostic) int {
 	}
 	return 0
 }
-
-// A line on which a secret is written out, even where the document cannot be
-// read so far.
-var secretShape = regexp.MustCompile(`\b(admin_token|api_key_secret|identity_key)["']?\s*:\s*[^\s{,]`)
 
 // hash is over the document and every file and variable it names, each with its
 // length, so that no two configurations have the same text to hash. The hash is
