@@ -40,6 +40,9 @@ type decoder struct {
 	seen      map[Diagnostic]bool
 	unread    map[string]bool // paths where nothing stands that can be read
 	secret    map[int]bool    // lines that hold a secret, which no diagnostic shows
+	hidden    []hidden        // text that none shows, either
+	secrets   map[string]bool // those of it that are written out
+	searched  bool            // for secrets in the text
 }
 
 func newDecoder(file string, data []byte, o Options) *decoder {
@@ -52,7 +55,7 @@ func newDecoder(file string, data []byte, o Options) *decoder {
 	return &decoder{
 		source: newSource(file, data), options: o,
 		nodes: map[string]*yaml.Node{}, read: map[string][]byte{}, variables: map[string]string{},
-		seen: map[Diagnostic]bool{}, unread: map[string]bool{}, secret: map[int]bool{},
+		seen: map[Diagnostic]bool{}, unread: map[string]bool{}, secret: map[int]bool{}, secrets: map[string]bool{},
 	}
 }
 
@@ -184,6 +187,7 @@ func (d *decoder) add(from, to int, f Diagnostic) {
 		rest = rest[:i]
 	}
 	f.Length = max(1, utf8.RuneCountInString(rest))
+	d.redact(&f)
 	if d.seen[f] || d.unread[f.Path] { // a value that is read twice, or cannot be read, is at fault once
 		return
 	}
@@ -552,7 +556,7 @@ func (v value) secretly(read func() string) Secret {
 		return Secret{}
 	}
 	written := v.node.Kind == yaml.ScalarNode && v.node.Tag != "!!null" && !v.isBlank()
-	if written {
+	if written || v.node.Kind != yaml.ScalarNode && !isReference(v.node) {
 		v.hide()
 	}
 	s := read()
@@ -563,15 +567,6 @@ func (v value) secretly(read func() string) Secret {
 		v.warn("secret-in-config", "a secret is written into the configuration", "use {env: NAME} or {file: PATH}")
 	}
 	return NewSecret(s)
-}
-
-// hide keeps the lines of a value out of every diagnostic.
-func (v value) hide() {
-	first, _ := v.d.source.place(v.d.source.start(v.node))
-	last, _ := v.d.source.place(v.d.source.within(v.node, len(v.node.Value)))
-	for n := first; n <= last; n++ {
-		v.d.secret[n] = true
-	}
 }
 
 // credential returns text that is part of a credential, such as a SID: it has
@@ -612,7 +607,7 @@ func (v value) resolve(placeholder string) (s string, ref bool) {
 	env, file := o.get("env"), o.get("file")
 	switch {
 	case env.isSet() == file.isSet():
-		if !isReference(v.node) {
+		if !hasNoBlank(v.node) {
 			v.fault("wrong-type", "this is a mapping, and text is wanted, or {env: NAME} or {file: PATH}", "")
 		}
 		v.d.unread[v.path] = true
@@ -623,6 +618,7 @@ func (v value) resolve(placeholder string) (s string, ref bool) {
 		name := env.word()
 		if s, ok := v.d.options.Getenv(name); ok && s != "" {
 			v.d.variables[name] = s
+			v.d.conceal(s, "{env: "+name+"}", v.path)
 			return s, true
 		}
 		if v.d.options.NoSecrets && placeholder != "" {
@@ -639,6 +635,7 @@ func (v value) resolve(placeholder string) (s string, ref bool) {
 		path := file.word()
 		data, err := v.d.file(path)
 		if s := trimNewline(string(data)); err == nil && s != "" {
+			v.d.conceal(s, "{file: "+path+"}", v.path)
 			return s, true
 		}
 		if v.d.options.NoSecrets && placeholder != "" {
@@ -655,9 +652,23 @@ func (v value) resolve(placeholder string) (s string, ref bool) {
 	return "", true
 }
 
-// isReference reports whether a mapping is {env:NAME} or {file:PATH}, of which
-// is said already that a blank is missing.
+// isReference reports whether a node is a mapping that was meant to be
+// {env: NAME} or {file: PATH}: its other keys would be shown.
 func isReference(n *yaml.Node) bool {
+	if n.Kind != yaml.MappingNode || len(n.Content) == 0 {
+		return false
+	}
+	for i := 0; i < len(n.Content); i += 2 {
+		if key := n.Content[i].Value; key != "env" && key != "file" && !hasNoBlank(n) {
+			return false
+		}
+	}
+	return true
+}
+
+// hasNoBlank reports whether a mapping is {env:NAME} or {file:PATH}, of which
+// is said already that a blank is missing.
+func hasNoBlank(n *yaml.Node) bool {
 	return len(n.Content) == 2 && (strings.HasPrefix(n.Content[0].Value, "env:") || strings.HasPrefix(n.Content[0].Value, "file:"))
 }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -61,16 +60,11 @@ func rank(d Diagnostic) int {
 	return 0
 }
 
-// A line on which a secret is written out, even where the document cannot be
-// read so far.
-var secretShape = regexp.MustCompile(`\b(admin_token|api_key_secret|identity_key)["']?\s*:\s*[^\s{,]`)
-
-// hideSecrets takes the lines that hold a secret out of what was found.
+// hideSecrets takes what is secret out of what was found: again, for what was
+// found out since.
 func (d *decoder) hideSecrets() {
 	for i := range d.found {
-		if d.secret[d.found[i].Line] || secretShape.MatchString(d.found[i].Source) {
-			d.found[i].Source = ""
-		}
+		d.redact(&d.found[i])
 	}
 }
 

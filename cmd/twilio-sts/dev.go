@@ -98,7 +98,7 @@ func (d *devServer) run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	provider, err := devidp.New(providerURL, devidp.Options{Now: p.now, Realms: realms(cfg)})
+	provider, err := devidp.New(providerURL, devidp.Options{Now: p.now, Realms: realms(cfg), Origins: cfg.Server.AllowedOrigins})
 	if err != nil {
 		return err
 	}

@@ -44,6 +44,9 @@ the evaluator that serves exchanges.
 
   ✓ it holds   ✗ it does not   ? it cannot be decided   · it was not evaluated
 
+What somebody gets, identity and grants, is the answer: it is shown with the
+values that rules put into it. pseudonym() puts in none that can be read.
+
 Claims are a JSON object; what a test case may leave out may be left out. A token
 is verified with the issuer's keys. Values of claims and parameters are not shown
 unless asked for, and then with each part that reads them; iss, aud or azp is shown
@@ -206,7 +209,8 @@ func verification(x *exchange.Explanation) string {
 
 // An explained is an explanation as it is shown. Values of claims and parameters
 // are in Claims and Request alone, and only where they may be shown; otherwise
-// their kinds are, such as "(string)".
+// their kinds are, such as "(string)". Identity and Grants hold what rules put
+// into them.
 type explained struct {
 	Verification string         `json:"verification"`
 	Notes        []string       `json:"notes,omitempty"` // both sides of what does not go together

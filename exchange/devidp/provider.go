@@ -34,8 +34,9 @@ const (
 
 // Options are what a Provider needs.
 type Options struct {
-	Now    func() time.Time // nil: time.Now
-	Realms []Realm
+	Now     func() time.Time // nil: time.Now
+	Realms  []Realm
+	Origins []string // of pages that may sign people in, besides those on loopback; "*": any
 }
 
 // A Realm is one issuer. Its URL is the provider's, a slash and its name.
@@ -55,10 +56,11 @@ type Persona struct {
 // A Provider plays one or several OpenID providers. It is safe for concurrent
 // use.
 type Provider struct {
-	url    string
-	now    func() time.Time
-	realms []Realm
-	key    *rsa.PrivateKey
+	url     string
+	now     func() time.Time
+	realms  []Realm
+	origins []string
+	key     *rsa.PrivateKey
 
 	mu      sync.Mutex
 	codes   map[string]*login  // by authorization code
@@ -99,7 +101,7 @@ func New(baseURL string, o Options) (*Provider, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Provider{url: baseURL, now: o.Now, realms: o.Realms, key: key, codes: map[string]*login{}, devices: map[string]*device{}}, nil
+	return &Provider{url: baseURL, now: o.Now, realms: o.Realms, origins: o.Origins, key: key, codes: map[string]*login{}, devices: map[string]*device{}}, nil
 }
 
 // Issuer returns the URL of a realm.
@@ -113,12 +115,12 @@ func (p *Provider) Handler() http.Handler {
 	mux.HandleFunc("GET /{$}", p.index)
 	mux.HandleFunc("GET /{realm}/.well-known/openid-configuration", open(p.discovery))
 	mux.HandleFunc("GET /{realm}/jwks", open(p.jwks))
-	mux.HandleFunc("GET /{realm}/id_token", open(p.idToken))
+	mux.HandleFunc("GET /{realm}/id_token", p.forApps(p.idToken))
 	mux.HandleFunc("GET /{realm}/authorize", p.authorize)
 	mux.HandleFunc("POST /{realm}/authorize", p.authorize)
-	mux.HandleFunc("POST /{realm}/token", open(p.token))
-	mux.HandleFunc("OPTIONS /{realm}/token", open(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
-	mux.HandleFunc("POST /{realm}/device_authorization", open(p.deviceAuthorization))
+	mux.HandleFunc("POST /{realm}/token", p.forApps(p.token))
+	mux.HandleFunc("OPTIONS /{realm}/token", p.forApps(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	mux.HandleFunc("POST /{realm}/device_authorization", p.forApps(p.deviceAuthorization))
 	mux.HandleFunc("GET /{realm}/device", p.device)
 	mux.HandleFunc("POST /{realm}/device", p.device)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -144,14 +146,41 @@ func isLoopbackHost(host string) bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
-// open lets pages of any origin read the answer: the app under development is
-// on another port, and there is nothing here to protect.
+// open lets pages of any origin read the answer.
 func open(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Access-Control-Allow-Origin", "*")
 		w.Header().Set("Access-Control-Allow-Headers", "*")
 		next(w, r)
 	}
+}
+
+// forApps lets pages of the apps under development read the answer. Any other
+// page on the web could get a persona's token by it, whose claims a test case may
+// have from somebody: at once, or by a device that it pretends to be and signs
+// in by a form.
+func (p *Provider) forApps(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Vary", "Origin")
+		if origin := r.Header.Get("Origin"); p.isApp(origin) {
+			h.Set("Access-Control-Allow-Origin", origin)
+			h.Set("Access-Control-Allow-Headers", "*")
+		}
+		next(w, r)
+	}
+}
+
+// isApp reports whether an origin is on loopback, or one that is listed.
+func (p *Provider) isApp(origin string) bool {
+	if origin == "" {
+		return false
+	}
+	if slices.Contains(p.origins, origin) || slices.Contains(p.origins, "*") {
+		return true
+	}
+	u, err := url.Parse(origin)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && isLoopbackHost(u.Hostname())
 }
 
 // realm returns the realm of a request, or answers 404.

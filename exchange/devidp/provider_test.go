@@ -73,7 +73,7 @@ func serve(t *testing.T, realms []devidp.Realm) *idp {
 	server := httptest.NewUnstartedServer(nil)
 	c := &clock{now: start}
 	base := "http://" + server.Listener.Addr().String()
-	provider, err := devidp.New(base, devidp.Options{Now: c.Now, Realms: realms})
+	provider, err := devidp.New(base, devidp.Options{Now: c.Now, Realms: realms, Origins: []string{"https://app.example.com", "capacitor://localhost"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -442,10 +442,10 @@ func TestHeaders(t *testing.T) {
 		{"GET /dev/device", "", policy},
 		{"GET /dev/.well-known/openid-configuration", "*", ""},
 		{"GET /dev/jwks", "*", ""},
-		{"GET /dev/id_token?persona=agent", "*", ""},
-		{"POST /dev/token", "*", ""},
-		{"OPTIONS /dev/token", "*", ""},
-		{"POST /dev/device_authorization", "*", ""},
+		{"GET /dev/id_token?persona=agent", "", ""},
+		{"POST /dev/token", "", ""},
+		{"OPTIONS /dev/token", "", ""},
+		{"POST /dev/device_authorization", "", ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.target, func(t *testing.T) {
@@ -460,6 +460,55 @@ func TestHeaders(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestPagesOfApps has pages ask for what tells of personas: those of the apps
+// under development may read it, others may not.
+func TestPagesOfApps(t *testing.T) {
+	p := serve(t, realms())
+	for origin, mayRead := range map[string]bool{
+		"http://localhost:5173":           true,
+		"https://localhost":               true,
+		"http://127.0.0.1:3000":           true,
+		"http://[::1]:3000":               true,
+		"https://app.example.com":         true, // listed
+		"capacitor://localhost":           true, // listed
+		"ionic://localhost":               false,
+		"https://app.example.com:8443":    false,
+		"http://app.example.com":          false,
+		"https://evil.example":            false,
+		"http://localhost.evil.example":   false,
+		"http://127.0.0.1.evil.example":   false,
+		"http://localhost@evil.example":   false,
+		"https://evil.example#@localhost": false,
+		"null":                            false,
+		"":                                false,
+	} {
+		for _, target := range []string{
+			"GET /dev/id_token?persona=agent", "GET /dev/id_token", "OPTIONS /dev/token", "POST /dev/token", "POST /dev/device_authorization",
+		} {
+			method, path, _ := strings.Cut(target, " ")
+			r, err := http.NewRequestWithContext(t.Context(), method, p.url+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if origin != "" {
+				r.Header.Set("Origin", origin)
+			}
+			resp, err := p.http.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			wantOrigin, wantHeaders := "", ""
+			if mayRead {
+				wantOrigin, wantHeaders = origin, "*"
+			}
+			if h := resp.Header; h.Get("Access-Control-Allow-Origin") != wantOrigin || h.Get("Access-Control-Allow-Headers") != wantHeaders || h.Get("Vary") != "Origin" {
+				t.Errorf("%s of a page of %q: allowed %q, headers %q, vary %q", target, origin, h.Get("Access-Control-Allow-Origin"), h.Get("Access-Control-Allow-Headers"), h.Get("Vary"))
+			}
+		}
 	}
 }
 
