@@ -107,7 +107,7 @@ func (d *decoder) issuerURL(is *Issuer, o object, p preset) {
 	} else if is.URL != "" && !isLoopback(u.Hostname()) {
 		d.issuerForm(v, is.URL, u, o, p)
 	}
-	is.Policy.IssuerIDs = []string{is.URL}
+	is.Policy.IssuerIDs, is.Policy.Aliases = []string{is.URL}, p.aliases
 	for _, alias := range p.aliases {
 		if alias != is.URL { // which is a fault
 			is.Policy.IssuerIDs = append(is.Policy.IssuerIDs, alias)
@@ -125,13 +125,13 @@ func (d *decoder) issuerURL(is *Issuer, o object, p preset) {
 	switch multi := strings.Contains(is.URL, template); {
 	case d.options.IssuerURL != nil:
 		is.URL, is.Tenants = d.options.IssuerURL(is.Name), nil
-		is.Policy.IssuerIDs = []string{is.URL}
+		is.Policy.IssuerIDs, is.Policy.Aliases = []string{is.URL}, nil
 	case multi && len(is.Tenants) == 0:
 		v.fault("missing-tenants", "{tenantid} stands for the tenants listed under tenants, and there are none", "add tenants: [GUID, …]")
 	case !multi && len(is.Tenants) > 0:
 		tenants.fault("useless-tenants", "tenants goes with {tenantid} in issuer", "")
 	case multi:
-		is.Policy.IssuerIDs = nil
+		is.Policy.IssuerIDs, is.Policy.Aliases = nil, nil
 		for _, tenant := range is.Tenants {
 			is.Policy.IssuerIDs = append(is.Policy.IssuerIDs, strings.ReplaceAll(is.URL, template, tenant))
 		}
@@ -199,7 +199,7 @@ func (d *decoder) policy(p *rules.Policy, o object, preset preset) {
 			m.fault("invalid-duration", key+" is more than 0", "")
 		}
 	}
-	p.Required, p.Forbidden, p.AccessToken = preset.required, preset.forbidden, preset.accessToken
+	p.Required, p.Forbidden, p.StandIns, p.AccessToken = preset.required, preset.forbidden, preset.standIns, preset.accessToken
 	if d.options.IssuerURL == nil {
 		p.TenantClaim = preset.tenantClaim
 	}

@@ -16,6 +16,7 @@ type preset struct {
 	algorithms  []string // default RS256
 	required    []rules.ClaimRule
 	forbidden   []rules.ClaimRule
+	standIns    []rules.StandIn
 	accessToken bool // there is no ID token: its access token is taken
 	// tenantClaim names the tenant that iss names, too.
 	tenantClaim string
@@ -146,14 +147,15 @@ func presets() []preset {
 		// tenants write {tenantid} in its place and list those under tenants.
 		// email is unverified and its owner can change it: identify people by
 		// tid with oid, which are demanded here and need the scope profile. Who
-		// is in more than 200 groups has _claim_names in place of groups. Access
+		// is in more than 200 groups has _claim_names in place of groups, and in
+		// the implicit flow who is in more than a few has hasgroups. Access
 		// tokens for the same app have scp where a person is behind them, and
 		// appid or azpacr in any case. Keys name the issuer they are for, and are
 		// used for no other.
 		// https://learn.microsoft.com/entra/identity-platform/id-token-claims-reference
 		{name: "entra", required: []rules.ClaimRule{has("tid"), has("oid")}, forbidden: []rules.ClaimRule{
 			anotherKind(has("scp")), anotherKind(has("appid")), anotherKind(has("azpacr")),
-		}, tenantClaim: "tid", types: []rules.ClaimSpec{{Name: "tid", Type: "string"}, {Name: "oid", Type: "string"}}},
+		}, standIns: []rules.StandIn{{Claim: "hasgroups", For: "groups"}}, tenantClaim: "tid", types: []rules.ClaimSpec{{Name: "tid", Type: "string"}, {Name: "oid", Type: "string"}}},
 
 		// Apple: the audience is the services id on the web and the bundle id in
 		// apps: list both. email_verified is a bool or text, and both are read.

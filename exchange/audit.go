@@ -115,7 +115,7 @@ func with(m map[string]any, name string, value any) map[string]any {
 }
 
 // hash names a subject without telling who it is: hex of the first 16 bytes of
-// HMAC-SHA256(audit key, iss ‖ 0x00 ‖ sub).
+// HMAC-SHA256(audit key, issuer ‖ 0x00 ‖ sub), the issuer as configured.
 func (a *audit) hash(issuerID, sub string) string {
 	mac := hmac.New(sha256.New, a.key)
 	io.WriteString(mac, issuerID+"\x00"+sub)

@@ -11,12 +11,14 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"twilio-sts/exchange"
+	"twilio-sts/exchange/exchangetest"
 )
 
 // subjectHash is the audit line's, by its definition.
@@ -356,6 +358,68 @@ func TestAuditLineAfterHalfALine(t *testing.T) {
 	text := strings.TrimSuffix(audit.take(), "\n")
 	if last := text[strings.LastIndexByte(text, '\n')+1:]; !json.Valid([]byte(last)) {
 		t.Errorf("the line of an exchange that was granted: %s", last)
+	}
+}
+
+// A stalling writer stops at its first line, until released.
+type stalling struct {
+	lines
+	entered, release chan struct{}
+	writes           atomic.Int64
+}
+
+func (w *stalling) Write(p []byte) (int, error) {
+	if w.writes.Add(1) == 1 {
+		close(w.entered)
+		<-w.release
+	}
+	return w.lines.Write(p)
+}
+
+// TestAuditReaderStops has the reader of the audit stop: the exchange whose line
+// is being written is refused after two seconds, all others at once, until the
+// line is written after all.
+func TestAuditReaderStops(t *testing.T) {
+	t.Parallel()
+	audit := &stalling{entered: make(chan struct{}), release: make(chan struct{})}
+	clock := exchangetest.NewClock(siteTime)
+	s := newSite(t, siteConfig, func(o *exchange.Options) { o.Now, o.After, o.Audit = clock.Now, clock.After, audit })
+	s.events.take()
+	body := form(s.token(nil))
+	first := make(chan string, 1)
+	go func() { first <- s.post(t, body) }()
+	<-audit.entered
+	if got := clock.AwaitTimer(t); got != 2*time.Second {
+		t.Errorf("waits %s", got)
+	}
+	clock.Advance(2 * time.Second)
+	refused := strings.Replace(refusalWith(503, "temporarily_unavailable", "a part of this service is not available", "audit_unavailable", "retry"),
+		"Pragma: no-cache\n", "Pragma: no-cache\nRetry-After: 5\n", 1)
+	if diff := cmp.Diff(refused, <-first); diff != "" {
+		t.Errorf("the exchange whose line it is (-want +got):\n%s", diff)
+	}
+	for range 3 {
+		if diff := cmp.Diff(refused, s.post(t, body)); diff != "" {
+			t.Errorf("another (-want +got):\n%s", diff)
+		}
+	}
+	if n := audit.writes.Load(); n != 1 {
+		t.Errorf("%d writes while one hangs", n)
+	}
+	event := func(err string) string {
+		return fmt.Sprintf(`{"level":"ERROR","msg":"audit","error":%q,"trace_id":%q}`+"\n", "writing the audit record: "+err, siteTraceID)
+	}
+	want := event("it takes longer than 2s; whatever the line says, its exchange is refused") +
+		strings.Repeat(event("an earlier line is still being written"), 3)
+	if diff := cmp.Diff(want, s.events.take()); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+
+	close(audit.release)
+	await(t, "written", func() bool { return s.post(t, body) == usualAnswer })
+	lines := strings.Fields(strings.ReplaceAll(audit.take(), " ", "_"))
+	if len(lines) != 2 || !json.Valid([]byte(lines[0])) || !json.Valid([]byte(lines[1])) {
+		t.Errorf("lines:\n%s", strings.Join(lines, "\n"))
 	}
 }
 

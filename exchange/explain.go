@@ -99,7 +99,7 @@ func (s *snapshot) explainToken(ctx context.Context, r ExplainRequest, x *Explan
 	if err != nil {
 		return err
 	}
-	input.Issuer, input.IssuerID, input.Claims = issuer.Name, iss, claims
+	input.Issuer, input.IssuerID, input.Claims = issuer.Name, issuer.Policy.IssuerID(iss), claims
 	// Its error was said already, as the reason why the token does not verify.
 	input.Client, _ = s.cfg.Rules.CheckClaims(issuer.Name, claims, input.Now)
 	return nil
@@ -118,7 +118,8 @@ func (s *snapshot) explainClaims(r ExplainRequest, x *Explanation, input *rules.
 	}
 	claims = issuer.Policy.Complete(claims, input.Now)
 	input.Issuer, input.Claims = issuer.Name, claims
-	input.IssuerID, _ = claims["iss"].(string)
+	iss, _ = claims["iss"].(string)
+	input.IssuerID = issuer.Policy.IssuerID(iss)
 	input.Client, x.Refusal = s.cfg.Rules.CheckClaims(issuer.Name, claims, input.Now)
 	x.Issuer, x.Claims = issuer.Name, claims
 	x.Notes = s.notes(x.Refusal, claims, issuer)

@@ -45,15 +45,26 @@ func operatorsOnly(token config.Secret) echo.MiddlewareFunc {
 }
 
 // isDirectLoopback reports whether a request comes from a program on this
-// machine, by no proxy, and not from a page whose name was made to point here
-// (DNS rebinding): such a page's browser sends that name as Host.
+// machine, by no proxy, and not from another's page: of one whose name was made
+// to point here (DNS rebinding) the browser sends that name as Host, of one
+// elsewhere it sends Origin, or says so in Sec-Fetch-Site (Fetch Metadata §2.4).
 func isDirectLoopback(r *http.Request) bool {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil || !peer.Addr().Unmap().IsLoopback() {
 		return false
 	}
-	for name := range r.Header {
-		if name == "Forwarded" || name == "Via" || strings.HasPrefix(name, "X-Forwarded-") {
+	for name, values := range r.Header {
+		switch name {
+		case "Forwarded", "Via", "X-Real-Ip", "Cf-Connecting-Ip", "True-Client-Ip", "Origin":
+			return false
+		case "Sec-Fetch-Site":
+			for _, site := range values {
+				if site != "none" && site != "same-origin" {
+					return false
+				}
+			}
+		}
+		if strings.HasPrefix(name, "X-Forwarded-") {
 			return false
 		}
 	}

@@ -69,6 +69,17 @@ func TestOperatorsOnly(t *testing.T) {
 		{"a proxy: Forwarded", open, "", headers("Forwarded", "for=127.0.0.1"), notDirect},
 		{"a proxy: Via", open, "", headers("Via", "1.1 proxy"), notDirect},
 
+		{"a proxy: X-Real-IP", open, "", headers("X-Real-IP", "127.0.0.1"), notDirect},
+		{"a proxy: CF-Connecting-IP", open, "", headers("CF-Connecting-IP", "127.0.0.1"), notDirect},
+		{"a proxy: True-Client-IP", open, "", headers("True-Client-IP", "127.0.0.1"), notDirect},
+		{"a page elsewhere: Origin", open, "", headers("Origin", "https://evil.example"), notDirect},
+		{"a sandboxed page: Origin", open, "", headers("Origin", "null"), notDirect},
+		{"a page elsewhere: cross-site", open, "", headers("Sec-Fetch-Site", "cross-site"), notDirect},
+		{"a page on another port: same-site", open, "", headers("Sec-Fetch-Site", "same-site"), notDirect},
+		{"two sites", open, "", headers("Sec-Fetch-Site", "none", "Sec-Fetch-Site", "cross-site"), notDirect},
+		{"its own page", open, "", headers("Sec-Fetch-Site", "same-origin"), noDecisions},
+		{"a browser's address bar", open, "", headers("Sec-Fetch-Site", "none"), noDecisions},
+
 		{"the token", closed, "", bearer(adminToken), noDecisions},
 		{"the token, scheme in lower case", closed, "", headers("Authorization", "bearer "+adminToken), noDecisions},
 		{"the token, from afar", closed, "sts.example.com", headers("Authorization", "Bearer "+adminToken, "X-Forwarded-For", "192.0.2.1", "Via", "1.1 proxy"), noDecisions},

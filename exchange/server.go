@@ -29,7 +29,11 @@ const (
 	writeTimeout      = 20 * time.Second
 	idleTimeout       = 2 * time.Minute
 	drainTimeout      = 25 * time.Second
-	maxHeaderBytes    = 64 << 10 // a bearer token of 16 KiB, and what proxies add
+	// A bearer token of 16 KiB, and what proxies add. What is larger, or is no
+	// HTTP, net/http refuses itself (431, 400) before any handler: as plain text,
+	// and it has no hook by which that could be JSON like every other answer. It
+	// closes the connection, and no cache keeps these (RFC 9110 §15.1).
+	maxHeaderBytes = 64 << 10
 )
 
 // Handler serves the public endpoints.

@@ -28,6 +28,8 @@ type Options struct {
 	Shadow    *config.Config    // decides every exchange too, for the log alone; nil: none
 	Store     store.Store       // what replicas agree on; nil: in memory, for one replica
 
+	After func(time.Duration) <-chan time.Time // bounds the wait for Audit; nil: time.After
+
 	// OnReload is told what came of each attempt at another configuration, one
 	// at a time: the hash of the one that is served from then on, and why that is
 	// still the one before, or nil.
@@ -68,6 +70,9 @@ func New(cfg *config.Config, o Options) (*Service, error) {
 	if o.Audit == nil {
 		o.Audit = io.Discard
 	}
+	if o.After == nil {
+		o.After = time.After
+	}
 	if o.Store == nil {
 		o.Store = store.NewMemory(o.Now)
 	}
@@ -75,7 +80,7 @@ func New(cfg *config.Config, o Options) (*Service, error) {
 		options:     o,
 		now:         o.Now,
 		log:         o.Log,
-		auditLog:    newAuditLog(o.Audit),
+		auditLog:    newAuditLog(&boundedWriter{out: o.Audit, after: o.After}),
 		store:       o.Store,
 		limiter:     newLimiter(o.Store, o.Now, o.Log),
 		early:       &throttle{now: o.Now, perSecond: 10},

@@ -57,7 +57,7 @@ An ID token becomes a Twilio access token:
 
 Tried just now: agent signed in (authorization code with PKCE), and the exchange answered 200:
 
-  identity  dev_agent_2D7
+  identity  dev__agent_2D7
   grants    chat {"service_sid":"IS00000000000000000000000000000000"}
             data_sync {"service_sid":"default"}
             task_router {"role":"worker","worker_sid":"WK00000000000000000000000000000000","workspace_sid":"WS00000000000000000000000000000000"}

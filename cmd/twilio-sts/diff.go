@@ -276,8 +276,9 @@ func (c *crowd) addCase(s *side, test rules.Case, path string) {
 func (c *crowd) addLine(line *exchange.AuditLine, from string, before, after *side) {
 	known := knownOf(line, before, after)
 	input := rules.Input{Issuer: line.Issuer, Client: line.Client, Claims: line.Claims, Now: line.Time, Known: known}
-	if iss := issuerIDOf(line, before, after); iss != "" {
-		input.IssuerID, input.Claims["iss"] = iss, iss
+	iss := issOf(line, before, after)
+	if iss != "" {
+		input.Claims["iss"] = iss
 		known.Claims["iss"] = true
 	}
 	c.add(person{
@@ -285,6 +286,9 @@ func (c *crowd) addLine(line *exchange.AuditLine, from string, before, after *si
 		known: []any{line.Issuer, line.Subject, line.Client, line.Claims, line.Request, *known},
 		decide: func(s *side) rules.Outcome {
 			in := input
+			if issuer := s.cfg.Issuer(line.Issuer); issuer != nil {
+				in.IssuerID = issuer.Policy.IssuerID(iss)
+			}
 			var o rules.Outcome
 			if in.Request, o.Err = s.cfg.Rules.Parameters(line.Request); o.Err == nil {
 				o.Decision, o.Err = s.cfg.Rules.Decide(&in, nil)
@@ -326,8 +330,8 @@ func knownOf(line *exchange.AuditLine, sides ...*side) *rules.Known {
 	return k
 }
 
-// issuerIDOf returns the iss of a line's token where that is certain, else "".
-func issuerIDOf(line *exchange.AuditLine, sides ...*side) string {
+// issOf returns the iss of a line's token where that is certain, else "".
+func issOf(line *exchange.AuditLine, sides ...*side) string {
 	if iss, ok := line.Claims["iss"].(string); ok {
 		return iss
 	}

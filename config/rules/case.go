@@ -84,7 +84,8 @@ func (s *Set) decideCase(c *Case, at time.Time, trace *Trace) (*Decision, error)
 	if in.Client, err = s.CheckClaims(c.Issuer, claims, at); err != nil {
 		return nil, err
 	}
-	in.IssuerID, _ = claims["iss"].(string)
+	iss, _ := claims["iss"].(string)
+	in.IssuerID = is.policy.IssuerID(iss)
 	return s.decide(in, trace, func(issuer, s string) string { return Pseudonym([]byte(caseKey), issuer, s) })
 }
 

@@ -20,7 +20,7 @@ func TestRunCase(t *testing.T) {
 		grants("claims.aud == ['app'] && claims.exp - claims.iat == 3600", chat()),
 		with(grants("true", video("late")), func(r *rules.RuleSpec) { r.Identity.Source = "${pseudonym(claims.sub)}" }),
 	)
-	spec.Issuers[0].Policy.IssuerIDs = []string{"https://idp.example/", "alias"}
+	spec.Issuers[0].Policy.IssuerIDs, spec.Issuers[0].Policy.Aliases = []string{"https://idp.example/", "tenant", "alias"}, []string{"alias"}
 	spec.NotBeyondIDToken = true
 	set := compile(t, spec)
 	text := func(s string) *string { return &s }
@@ -65,7 +65,8 @@ func TestRunCase(t *testing.T) {
 		{"an expired token", rules.Case{At: now, Claims: rules.Claims{"exp": now.Unix() - 60, "iat": now.Unix() - 3600}, Expect: rules.Expectation{Refused: rules.TokenExpired}}, nil},
 		{"a claim in another case", rules.Case{Claims: rules.Claims{"Sub": "u2"}, Expect: rules.Expectation{Refused: rules.AmbiguousClaim}}, nil},
 		{"a parameter", rules.Case{Request: map[string]string{"room": "A"}, Expect: rules.Expectation{Refused: rules.InvalidParameter}}, nil},
-		{"the pseudonym is of the token's issuer", rules.Case{Claims: rules.Claims{"iss": "alias"}, Expect: rules.Expectation{Identity: text(rules.Pseudonym([]byte("test"), "alias", "u1"))}}, nil},
+		{"the pseudonym is of the tenant's issuer", rules.Case{Claims: rules.Claims{"iss": "tenant"}, Expect: rules.Expectation{Identity: text(rules.Pseudonym([]byte("test"), "tenant", "u1"))}}, nil},
+		{"the pseudonym is of the issuer, however it is spelled", rules.Case{Claims: rules.Claims{"iss": "alias"}, Expect: rules.Expectation{Identity: &identity}}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if test.c.Issuer == "" {

@@ -20,7 +20,7 @@ var Kinds = [...]Kind{KindVoice, KindVideo, KindChat, KindSync, KindTaskRouter}
 // An Input is what one decision is made from.
 type Input struct {
 	Issuer   string // the issuer's name in the configuration
-	IssuerID string // the token's iss
+	IssuerID string // by Policy.IssuerID
 	Client   string // azp, else the audience that matched
 	Claims   Claims
 	Request  map[string]string // declared parameters: sent, or with a default

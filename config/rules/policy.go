@@ -14,6 +14,7 @@ type Policy struct {
 	// IssuerIDs are the values of iss that belong to this issuer, byte for
 	// byte; the first is the one test cases get.
 	IssuerIDs        []string
+	Aliases          []string // those of IssuerIDs that are other spellings of the first
 	Audiences        []string // never empty
 	TrustedAudiences []string // further audiences a token may name
 	AllowedAZP       []string // never empty
@@ -23,10 +24,25 @@ type Policy struct {
 	TenantClaim      string        // holds what iss has as a part of its path; "" for none
 	Required         []ClaimRule   // by the provider's preset
 	Forbidden        []ClaimRule
+	StandIns         []StandIn // by the provider's preset
 	// AccessToken says that the provider's access token stands for an ID
 	// token, which it does not issue.
 	AccessToken bool
 }
+
+// IssuerID returns the issuer as it is configured, its tenant filled in, for
+// one of IssuerIDs: whoever a provider's token is about has one name, however
+// it spells iss.
+func (p *Policy) IssuerID(iss string) string {
+	if slices.Contains(p.Aliases, iss) {
+		return p.IssuerIDs[0]
+	}
+	return iss
+}
+
+// A StandIn is a claim that, where it is not false, stands in the place of
+// another which the provider left out.
+type StandIn struct{ Claim, For string }
 
 // A ClaimRule names a claim by path and, where Values is not empty, the values
 // it speaks of: a required claim must be there with one of them, a forbidden
@@ -67,7 +83,7 @@ func (s *Set) CheckClaims(issuer string, claims Claims, now time.Time) (client s
 	if err := p.checkTimes(times, now); err != nil {
 		return "", err
 	}
-	if err := is.checkClaimNames(claims["_claim_names"]); err != nil {
+	if err := is.checkLeftOut(claims); err != nil {
 		return "", err
 	}
 	if err := p.checkRules(claims); err != nil {
@@ -203,21 +219,26 @@ func (p *Policy) checkTimes(t tokenTimes, now time.Time) error {
 	return nil
 }
 
-// checkClaimNames refuses a token from which a claim was left out that decides
-// something here (OpenID Connect Core 1.0 §5.6.2): Entra does so with the
-// groups of who is in many, and no groups would be the wrong answer.
-func (is *issuer) checkClaimNames(claim any) error {
-	if claim == nil {
-		return nil
-	}
-	names, ok := claim.(map[string]any)
-	if !ok {
-		return Refuse(MalformedToken, "_claim_names is not an object")
-	}
-	for _, name := range slices.Sorted(maps.Keys(names)) {
-		if is.readsAll || is.reads[name] {
-			return Refuse(ClaimsUnavailable, "the provider left out a claim that is read here")
+// checkLeftOut refuses a token from which a claim was left out that decides
+// something here, by _claim_names (OpenID Connect Core 1.0 §5.6.2) or by a claim
+// that stands for it: Entra does so with the groups of who is in many, and no
+// groups would be the wrong answer.
+func (is *issuer) checkLeftOut(claims Claims) error {
+	var out []string
+	if claim := claims["_claim_names"]; claim != nil {
+		names, ok := claim.(map[string]any)
+		if !ok {
+			return Refuse(MalformedToken, "_claim_names is not an object")
 		}
+		out = slices.Sorted(maps.Keys(names))
+	}
+	for _, s := range is.policy.StandIns {
+		if mark := claims[s.Claim]; mark != nil && mark != false && mark != "false" && claims[s.For] == nil {
+			out = append(out, s.For)
+		}
+	}
+	if len(out) > 0 && is.readsAll || slices.ContainsFunc(out, func(name string) bool { return is.reads[name] }) {
+		return Refuse(ClaimsUnavailable, "the provider left out a claim that is read here")
 	}
 	return nil
 }

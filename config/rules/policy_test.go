@@ -19,6 +19,9 @@ func TestCheckClaims(t *testing.T) {
 		"a fraction": float64(at) + 0.5, "1e300": 1e300, "the year 10000": int64(253402300800), "an int64's end": int64(math.MaxInt64),
 		"a double's end": math.MaxFloat64, "not representable": rules.Unrepresentable{},
 	}
+	standsFor := func(claim string) func(*rules.Policy) {
+		return func(p *rules.Policy) { p.StandIns = []rules.StandIn{{Claim: "hasgroups", For: claim}} }
+	}
 	type row struct {
 		name   string
 		claims rules.Claims
@@ -100,6 +103,14 @@ func TestCheckClaims(t *testing.T) {
 		{name: "C15 one that nothing reads", claims: rules.Claims{"_claim_names": m{"address": "src1"}}, want: "app"},
 		{name: "C15 _claim_names null", claims: rules.Claims{"_claim_names": nil}, want: "app"},
 		{name: "C15 _claim_names not an object", claims: rules.Claims{"_claim_names": []any{"groups"}}, want: "malformed_token: _claim_names is not an object"},
+		{name: "C15 a claim in the place of one that is read", claims: rules.Claims{"hasgroups": true}, policy: standsFor("groups"), want: "claims_unavailable: the provider left out a claim that is read here"},
+		{name: "C15 as text, and null for the one", claims: rules.Claims{"hasgroups": "true", "groups": nil}, policy: standsFor("groups"), want: "claims_unavailable: the provider left out a claim that is read here"},
+		{name: "C15 both", claims: rules.Claims{"hasgroups": true, "groups": []any{}}, policy: standsFor("groups"), want: "app"},
+		{name: "C15 in no other's place", claims: rules.Claims{"hasgroups": false}, policy: standsFor("groups"), want: "app"},
+		{name: "C15 nor as text", claims: rules.Claims{"hasgroups": "false"}, policy: standsFor("groups"), want: "app"},
+		{name: "C15 nor null", claims: rules.Claims{"hasgroups": nil}, policy: standsFor("groups"), want: "app"},
+		{name: "C15 in the place of one that nothing reads", claims: rules.Claims{"hasgroups": true}, policy: standsFor("photo"), want: "app"},
+		{name: "C15 of another provider", claims: rules.Claims{"hasgroups": true}, want: "app"},
 
 		{name: "a required claim", claims: rules.Claims{"firebase": m{"sign_in_provider": "password"}}, policy: requireProvider, want: "app"},
 		{name: "a required claim absent", policy: requireProvider, want: "requirement_failed: it lacks what a token of this provider must have: firebase.sign_in_provider"},

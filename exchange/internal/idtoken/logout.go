@@ -10,7 +10,7 @@ import (
 // A Logout is a verified logout token.
 type Logout struct {
 	rules.Logout
-	IssuerID string // iss
+	IssuerID string // of its token
 }
 
 // VerifyLogout verifies raw, a logout token of the issuer with the given name

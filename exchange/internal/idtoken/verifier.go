@@ -35,7 +35,7 @@ type Token struct {
 // Issuer returns the issuer's configured name; "" for the zero Token.
 func (t *Token) Issuer() string { return t.issuer }
 
-// IssuerID returns the token's iss.
+// IssuerID returns the issuer as it is configured, its tenant filled in.
 func (t *Token) IssuerID() string { return t.issuerID }
 
 // Client returns azp, else the audience that matched.
@@ -45,7 +45,7 @@ func (t *Token) Client() string { return t.client }
 func (t *Token) Claims() rules.Claims { return t.claims }
 
 // ReplayKey names the token, whoever presents it and in whatever form: SHA-256
-// of iss, 0x00 and the bytes that were signed. The signature is no part of it,
+// of the issuer, 0x00 and the bytes that were signed. The signature is no part of it,
 // because an ECDSA signature has a twin that verifies as well.
 func (t *Token) ReplayKey() [sha256.Size]byte {
 	h := sha256.New()
@@ -99,6 +99,7 @@ type issuer struct {
 // A route leads from a value of iss to the issuer and its verifier.
 type route struct {
 	*issuer
+	id       string // as configured, its tenant filled in
 	verifier *oidc.IDTokenVerifier
 }
 
@@ -121,8 +122,8 @@ func (v *Verifier) Next(cfg *config.Config) (*Verifier, error) {
 		}
 		is := &issuer{c, keys}
 		next.issuers = append(next.issuers, is)
-		for _, id := range c.Policy.IssuerIDs {
-			next.routes[id] = route{is, oidc.NewVerifier(id, foundKey{}, &oidc.Config{
+		for _, iss := range c.Policy.IssuerIDs {
+			next.routes[iss] = route{is, c.Policy.IssuerID(iss), oidc.NewVerifier(iss, foundKey{}, &oidc.Config{
 				SupportedSigningAlgs: c.Algorithms,
 				// Audiences and times are checked by our policy, which is
 				// stricter: several audiences, azp, exact bounds.
@@ -243,7 +244,7 @@ func (v *Verifier) verified(ctx context.Context, raw string, known *Rejection, p
 	if err != nil {
 		return nil, err
 	}
-	return &Token{issuer: r.cfg.Name, issuerID: iss, client: client, claims: p.claims, signed: p.signed}, nil
+	return &Token{issuer: r.cfg.Name, issuerID: r.id, client: client, claims: p.claims, signed: p.signed}, nil
 }
 
 // checkSignature checks the signature with the key that was found, and then
