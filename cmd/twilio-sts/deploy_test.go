@@ -177,7 +177,7 @@ func TestManifests(t *testing.T) {
 
 	// What the configuration reads, the Secret has.
 	var read, made []string
-	for _, m := range regexp.MustCompile(`\{file: /secrets/([a-z-]+)\}`).FindAllStringSubmatch(text, -1) {
+	for _, m := range regexp.MustCompile(`(?m)^[^#\n]*\{file: /secrets/([a-z-]+)\}`).FindAllStringSubmatch(text, -1) {
 		read = append(read, m[1])
 	}
 	for _, m := range regexp.MustCompile(`--from-file=([a-z-]+)`).FindAllStringSubmatch(readDeploy(t, dir+"kustomization.yaml"), -1) {
