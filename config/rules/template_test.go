@@ -1,6 +1,7 @@
 package rules_test
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -65,7 +66,8 @@ func TestTemplates(t *testing.T) {
 // FuzzTemplate holds that any text compiles or is faulted inside itself, and
 // that text which is escaped as documented comes out as it was.
 func FuzzTemplate(f *testing.F) {
-	for _, s := range []string{"a", "$", "$$", "${", "${}", "${'}", "${claims.x}", "a${r'\\'}b", "${'''", "${{}}", "é${'é'}#", "${claims.x", "${1/0}", "${\xff}", "${'\\"} {
+	foreign := regexp.MustCompile(`\{\{[^{}]*\}\}|\{\s*(claims|request)[.\[]`) // other languages' braces, which are a fault
+	for _, s := range []string{"{{}}", "{ claims.x }", "a", "$", "$$", "${", "${}", "${'}", "${claims.x}", "a${r'\\'}b", "${'''", "${{}}", "é${'é'}#", "${claims.x", "${1/0}", "${\xff}", "${'\\"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -85,6 +87,9 @@ func FuzzTemplate(f *testing.F) {
 			}
 		}
 		if n := utf8.RuneCountInString(s); !utf8.ValidString(s) || n < 1 || n > 128 || strings.ContainsFunc(s, func(r rune) bool { return r < 0x20 || 0x7f <= r && r <= 0x9f }) {
+			return
+		}
+		if foreign.MatchString(s) {
 			return
 		}
 		d, err := compile(t, newSpec(grants("true", video(strings.ReplaceAll(s, "$", "$$"))))).Decide(input(nil), nil)
