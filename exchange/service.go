@@ -194,10 +194,7 @@ func (s *snapshot) retrace(r *Request, token *idtoken.Token, parameters map[stri
 		return ruleTrace{} // the rules had no part in it
 	}
 	return s.retracer.retrace(func(trace *rules.Trace) {
-		s.cfg.Rules.Decide(&rules.Input{ //nolint:errcheck // it refuses again; the trace is what is wanted
-			Issuer: token.Issuer(), IssuerID: token.IssuerID(), Client: token.Client(), Claims: token.Claims(),
-			Request: parameters, Scope: r.Scope, Now: now,
-		}, trace)
+		s.cfg.Rules.Decide(token.Input(parameters, r.Scope, now), trace) //nolint:errcheck // it refuses again; the trace is what is wanted
 	})
 }
 

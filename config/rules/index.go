@@ -59,15 +59,18 @@ func facts(condition celast.Expr) []fact {
 
 // conjuncts returns the operands of a condition's top-level &&, from left to
 // right; a condition without one is its own conjunct.
-func conjuncts(e celast.Expr) []celast.Expr {
-	if e.Kind() == celast.CallKind && e.AsCall().FunctionName() == operators.LogicalAnd {
-		var all []celast.Expr
-		for _, arg := range e.AsCall().Args() {
-			all = append(all, conjuncts(arg)...)
-		}
-		return all
+func conjuncts(e celast.Expr) []celast.Expr { return operands(e, operators.LogicalAnd) }
+
+// operands returns what an associative operator at the top of e joins.
+func operands(e celast.Expr, operator string) []celast.Expr {
+	if e.Kind() != celast.CallKind || e.AsCall().FunctionName() != operator {
+		return []celast.Expr{e}
 	}
-	return []celast.Expr{e}
+	var all []celast.Expr
+	for _, arg := range e.AsCall().Args() {
+		all = append(all, operands(arg, operator)...)
+	}
+	return all
 }
 
 // claimRead takes apart claims.x and claims['x'].

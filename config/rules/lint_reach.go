@@ -72,16 +72,7 @@ func canonical(p *program, e celast.Expr) string {
 	return text
 }
 
-func disjuncts(e celast.Expr) []celast.Expr {
-	if e.Kind() == celast.CallKind && e.AsCall().FunctionName() == operators.LogicalOr {
-		var all []celast.Expr
-		for _, arg := range e.AsCall().Args() {
-			all = append(all, disjuncts(arg)...)
-		}
-		return all
-	}
-	return []celast.Expr{e}
-}
+func disjuncts(e celast.Expr) []celast.Expr { return operands(e, operators.LogicalOr) }
 
 // issuerTest takes apart issuer == 'c' and issuer in ['c', …].
 func issuerTest(e celast.Expr) (values []string, ok bool) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // A way is a value that can become somebody's identity.
@@ -13,6 +14,7 @@ type way struct {
 	path    string
 	of      string // as messages name it
 	shape   shape
+	reads   *automaton // of shape
 	// insecure says that the operator answers for it.
 	insecure bool
 }
@@ -42,7 +44,7 @@ func (c *compiler) checkIdentities(set *Set) {
 				} else if !insecure {
 					known[key] = true
 				}
-				w := way{is, spec.persons(), path, of, s, insecure}
+				w := way{is, spec.persons(), path, of, s, s.automaton(), insecure}
 				switch why := w.confused(&w); {
 				case why == "":
 					ways = append(ways, w)
@@ -118,7 +120,7 @@ func (c *compiler) notProven(path string, is *IssuerSpec, why string, insecure b
 // the other by way v, or "" when they cannot.
 func (w *way) confused(v *way) string {
 	if w.issuer != v.issuer {
-		m, err := w.shape.meetsForeign(v.shape)
+		m, err := w.meetsForeign(v)
 		switch {
 		case err != nil:
 			return fmt.Sprintf("that this is never the identity that %s gives cannot be proven", w.of)
@@ -131,7 +133,7 @@ func (w *way) confused(v *way) string {
 	var found *meeting
 	var failed error
 	for _, claims := range w.persons {
-		m, err := w.shape.confuses(v.shape, claims)
+		m, err := w.shape.confuses(v.shape, w.reads, v.reads, claims)
 		if m == nil && err == nil {
 			return ""
 		}
@@ -153,17 +155,16 @@ func (w *way) confused(v *way) string {
 	return fmt.Sprintf("different people can get one identity, such as %s: where one value ends and the next begins cannot be told", example(found))
 }
 
-// meetsForeign searches for a text of both shapes, of two issuers.
-func (s shape) meetsForeign(other shape) (*meeting, error) {
-	left, right := s.automaton(), other.automaton()
-	for i := range s {
-		for j := range other {
-			if s[i].pseudonym && other[j].pseudonym {
-				return meet(left, right, &[2]int{i, j})
+// meetsForeign searches for a text of both ways, of two issuers.
+func (w *way) meetsForeign(v *way) (*meeting, error) {
+	for i := range w.shape {
+		for j := range v.shape {
+			if w.shape[i].pseudonym && v.shape[j].pseudonym {
+				return meet(w.reads, v.reads, &[2]int{i, j})
 			}
 		}
 	}
-	return meet(left, right, nil)
+	return meet(w.reads, v.reads, nil)
 }
 
 // tells reports whether each of the claims is told by a piece.
@@ -285,15 +286,8 @@ func (c *compiler) checkVoice(set *Set) {
 
 func (c *compiler) checkVoiceIdentity(rd *reader, t *template, path string, voice *rule) {
 	shapes, _ := rd.shapes(t)
+	refused := notForVoice()
 	for _, s := range shapes {
-		var others language = func(a *automaton, from, piece int) int { // texts that Voice does not take
-			from = repeated(0, 0, '\U0010FFFF')(a, from, piece)
-			to := exactly(1, 0, '/', ':', '@', '[', '^', '`', '`', '{', '\U0010FFFF')(a, from, piece)
-			return repeated(0, 0, '\U0010FFFF')(a, to, piece)
-		}
-		refused := &automaton{}
-		refused.start = refused.add(0)
-		refused.accept = others(refused, refused.start, 0)
 		if m, err := meet(s.automaton(), refused, nil); m != nil || err != nil {
 			c.fault(Fault{Path: path, ID: "voice-identity",
 				Message: fmt.Sprintf("rule %s grants voice, which takes identities of A-Z, a-z, 0-9 and _ alone, and this can have others in it", quote(voice.name)),
@@ -301,6 +295,15 @@ func (c *compiler) checkVoiceIdentity(rd *reader, t *template, path string, voic
 			return
 		}
 	}
+}
+
+// notForVoice reads the texts that Voice does not take as identities.
+func notForVoice() *automaton {
+	return shape{
+		{key: "before", language: anything},
+		{key: "refused", language: exactly(1, 0, '/', ':', '@', '[', '^', '`', '`', '{', unicode.MaxRune)},
+		{key: "behind", language: anything},
+	}.automaton()
 }
 
 // exclude reports whether no claims meet both conditions, because they want

@@ -285,8 +285,9 @@ func (rd *reader) pseudonym(e, arg celast.Expr) []shape {
 	if len(inner) == 1 {
 		s := inner[0].merged()
 		p.key = "pseudonym(" + s.String() + ")" // what conditions say of the argument included
+		a := s.automaton()
 		for _, name := range s.told() {
-			if m, err := s.confuses(s, []string{name}); m == nil && err == nil {
+			if m, err := s.confusesOne(s, a, a, name); m == nil && err == nil {
 				p.tells = append(p.tells, name)
 			}
 		}
@@ -410,25 +411,17 @@ func (s shape) automaton() *automaton {
 	return a
 }
 
-// confuses searches for a text of both shapes that does not tell, of all the
-// claims named, that they are equal. Nil means that there is none: whoever
-// gets the text by either shape has the same values in those claims.
-func (s shape) confuses(other shape, claims []string) (*meeting, error) {
-	left, right := s.automaton(), other.automaton()
-	var found *meeting
+// confuses searches for a text of both shapes, which left and right read, that
+// does not tell, of all the claims named, that they are equal. Nil means that
+// there is none: whoever gets the text by either shape has the same values in
+// those claims.
+func (s shape) confuses(other shape, left, right *automaton, claims []string) (*meeting, error) {
 	for _, name := range claims {
-		m, err := s.confusesOne(other, left, right, name)
-		if m == nil && err == nil {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		if found == nil {
-			found = m
+		if m, err := s.confusesOne(other, left, right, name); m != nil || err != nil {
+			return m, err
 		}
 	}
-	return found, nil
+	return nil, nil
 }
 
 // confusesOne does so for one claim: a piece of each that tells it the same

@@ -28,15 +28,7 @@ func Approve(token *idtoken.Token, set *rules.Set, r Request, now time.Time) (*A
 	if token == nil || token.Issuer() == "" {
 		return nil, rules.Refuse(rules.Internal, "there is no verified token to decide for")
 	}
-	decision, err := set.Decide(&rules.Input{
-		Issuer:   token.Issuer(),
-		IssuerID: token.IssuerID(),
-		Client:   token.Client(),
-		Claims:   token.Claims(),
-		Request:  r.Parameters,
-		Scope:    r.Scope,
-		Now:      now,
-	}, nil)
+	decision, err := set.Decide(token.Input(r.Parameters, r.Scope, now), nil)
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -44,13 +43,17 @@ func (t *Token) Client() string { return t.client }
 // Claims returns the verified claims. They must not be changed.
 func (t *Token) Claims() rules.Claims { return t.claims }
 
+// Input returns what is to be decided for the token's owner, who asks with these
+// parameters for these kinds of grant; scope nil stands for all.
+func (t *Token) Input(parameters map[string]string, scope []string, now time.Time) *rules.Input {
+	return &rules.Input{Issuer: t.issuer, IssuerID: t.issuerID, Client: t.client, Claims: t.claims, Request: parameters, Scope: scope, Now: now}
+}
+
 // ReplayKey names the token, whoever presents it and in whatever form: SHA-256
 // of the issuer, 0x00 and the bytes that were signed. The signature is no part of it,
 // because an ECDSA signature has a twin that verifies as well.
 func (t *Token) ReplayKey() [sha256.Size]byte {
-	h := sha256.New()
-	io.WriteString(h, t.issuerID+"\x00"+t.signed)
-	return [sha256.Size]byte(h.Sum(nil))
+	return sha256.Sum256([]byte(t.issuerID + "\x00" + t.signed))
 }
 
 // A Rejection says why a token was not verified, and for operators what of it
