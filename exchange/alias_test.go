@@ -56,7 +56,7 @@ func TestOnePersonWhateverIssSays(t *testing.T) {
 		var line struct {
 			Hash string `json:"subject_hash"`
 		}
-		if err := json.Unmarshal([]byte(s.audit.take()), &line); err != nil || line.Hash != hash {
+		if err := json.Unmarshal([]byte(s.audit.Take()), &line); err != nil || line.Hash != hash {
 			t.Errorf("iss %s: subject hash %s, %v, want %s", iss, line.Hash, err, hash)
 		}
 		for how, r := range map[string]exchange.ExplainRequest{

@@ -96,7 +96,7 @@ func TestAuditLine(t *testing.T) {
 				}
 				want = s.auditLine(sub, "app", "127.0.0.1", test.rules, test.want)
 			}
-			if diff := cmp.Diff(want, s.audit.take()); diff != "" {
+			if diff := cmp.Diff(want, s.audit.Take()); diff != "" {
 				t.Errorf("audit line (-want +got):\n%s", diff)
 			}
 		})
@@ -108,10 +108,10 @@ func TestAuditLine(t *testing.T) {
 func TestAuditLineAlone(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, siteConfig, nil)
-	s.events.take()
+	s.events.Take()
 	s.post(t, form(s.token(nil)))
 	s.post(t, form(s.token(m{"groups": []string{"suspended"}})))
-	if got := s.events.take(); got != "" {
+	if got := s.events.Take(); got != "" {
 		t.Errorf("events: %s", got)
 	}
 }
@@ -131,7 +131,7 @@ func TestAuditNamesTheClient(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s.post(t, form(s.token(test.claims)))
 			want := s.auditLine("auth0|1", test.want, "127.0.0.1", `["everyone"]`, `"outcome":"granted","grants":["chat","sync"],"ttl":3600,`+zerosJTI)
-			if diff := cmp.Diff(want, s.audit.take()); diff != "" {
+			if diff := cmp.Diff(want, s.audit.Take()); diff != "" {
 				t.Errorf("audit line (-want +got):\n%s", diff)
 			}
 		})
@@ -168,7 +168,7 @@ func TestAuditAddress(t *testing.T) {
 			h.Set("Content-Type", formType)
 			test.site.send(t, "POST", "/token", h, form(test.site.token(nil)))
 			want := test.site.auditLine("auth0|1", "app", test.want, `["everyone"]`, `"outcome":"granted","grants":["chat","sync"],"ttl":3600,`+zerosJTI)
-			if diff := cmp.Diff(want, test.site.audit.take()); diff != "" {
+			if diff := cmp.Diff(want, test.site.audit.Take()); diff != "" {
 				t.Errorf("audit line (-want +got):\n%s", diff)
 			}
 		})
@@ -180,7 +180,7 @@ func TestAuditAddress(t *testing.T) {
 func TestTraceID(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, siteConfig, nil)
-	s.events.take()
+	s.events.Take()
 	for _, test := range []struct {
 		name   string
 		header []string
@@ -208,11 +208,11 @@ func TestTraceID(t *testing.T) {
 			}
 			h := http.Header{"Content-Type": {formType}, "Traceparent": test.header}
 			denied := traceIDOf(s.send(t, "POST", "/token", h, form(s.token(m{"groups": []string{"suspended"}}))))
-			if audited := traceIDOf(s.audit.take()); audited != denied {
+			if audited := traceIDOf(s.audit.Take()); audited != denied {
 				t.Errorf("answer %s, audit line %s", denied, audited)
 			}
 			expired := traceIDOf(s.send(t, "POST", "/token", h, form(s.token(m{"exp": siteTime.Unix() - 60}))))
-			if logged := traceIDOf(s.events.take()); logged != expired {
+			if logged := traceIDOf(s.events.Take()); logged != expired {
 				t.Errorf("answer %s, event %s", expired, logged)
 			}
 			if !test.given && denied == expired {
@@ -228,7 +228,7 @@ func TestTraceID(t *testing.T) {
 func TestEventOfRefusedToken(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, siteConfig, nil)
-	s.events.take()
+	s.events.Take()
 	event := func(reason, detail, issuer, kid string, suppressed int) string {
 		return fmt.Sprintf(`{"level":"INFO","msg":"refused","reason":%q,"detail":%q,"issuer":%q,"kid":%q,"address":"127.0.0.1","trace_id":%q,"suppressed":%d}`+"\n",
 			reason, detail, issuer, kid, siteTraceID, suppressed)
@@ -240,7 +240,7 @@ func TestEventOfRefusedToken(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s.post(t, form(test.token))
-			if diff := cmp.Diff(test.want, s.events.take()); diff != "" {
+			if diff := cmp.Diff(test.want, s.events.Take()); diff != "" {
 				t.Errorf("event (-want +got):\n%s", diff)
 			}
 		})
@@ -250,12 +250,12 @@ func TestEventOfRefusedToken(t *testing.T) {
 		for range 25 {
 			s.post(t, form("x"))
 		}
-		if got, want := s.events.take(), strings.Repeat(event("malformed_token", "malformed_token: it has not three parts", "", "", 0), 10); got != want {
+		if got, want := s.events.Take(), strings.Repeat(event("malformed_token", "malformed_token: it has not three parts", "", "", 0), 10); got != want {
 			t.Errorf("events\n got %s\nwant %s", got, want)
 		}
 		s.clock.Advance(time.Second)
 		s.post(t, form("x"))
-		if got, want := s.events.take(), event("malformed_token", "malformed_token: it has not three parts", "", "", 15); got != want {
+		if got, want := s.events.Take(), event("malformed_token", "malformed_token: it has not three parts", "", "", 15); got != want {
 			t.Errorf("events a second later\n got %s\nwant %s", got, want)
 		}
 	})
@@ -270,7 +270,7 @@ func TestSubjectHash(t *testing.T) {
 		var line struct {
 			Hash string `json:"subject_hash"`
 		}
-		if err := json.Unmarshal([]byte(s.audit.take()), &line); err != nil {
+		if err := json.Unmarshal([]byte(s.audit.Take()), &line); err != nil {
 			t.Fatal(err)
 		}
 		return line.Hash
@@ -278,7 +278,7 @@ func TestSubjectHash(t *testing.T) {
 	keyless := strings.Replace(siteConfig, "audit: {key: "+auditKey+"}\n", "", 1)
 	a, b := newSite(t, keyless, nil), newSite(t, keyless, nil)
 	const warning = `{"level":"WARN","msg":"audit.key is not set: subject hashes cannot be compared across starts or replicas"}` + "\n"
-	if got := a.events.take(); got != warning {
+	if got := a.events.Take(); got != warning {
 		t.Errorf("events\n got %s\nwant %s", got, warning)
 	}
 	first, again, other := hashOf(a), hashOf(a), hashOf(b)
@@ -286,7 +286,7 @@ func TestSubjectHash(t *testing.T) {
 		t.Errorf("hashes %s, %s and, of another start, %s", first, again, other)
 	}
 	keyed := newSite(t, siteConfig, nil)
-	if got := keyed.events.take(); got != "" {
+	if got := keyed.events.Take(); got != "" {
 		t.Errorf("events with a key: %s", got)
 	}
 }
@@ -334,17 +334,17 @@ func TestAuditLinesDoNotMix(t *testing.T) {
 
 // tearing writes half of the first line.
 type tearing struct {
-	lines
+	exchangetest.Log
 	torn bool
 }
 
 func (w *tearing) Write(p []byte) (int, error) {
 	if !w.torn {
 		w.torn = true
-		n, _ := w.lines.Write(p[:len(p)/2])
+		n, _ := w.Log.Write(p[:len(p)/2])
 		return n, io.ErrShortWrite
 	}
-	return w.lines.Write(p)
+	return w.Log.Write(p)
 }
 
 func TestAuditLineAfterHalfALine(t *testing.T) {
@@ -355,7 +355,7 @@ func TestAuditLineAfterHalfALine(t *testing.T) {
 	if diff := cmp.Diff(usualAnswer, s.post(t, form(s.token(nil)))); diff != "" {
 		t.Errorf("answer (-want +got):\n%s", diff)
 	}
-	text := strings.TrimSuffix(audit.take(), "\n")
+	text := strings.TrimSuffix(audit.Take(), "\n")
 	if last := text[strings.LastIndexByte(text, '\n')+1:]; !json.Valid([]byte(last)) {
 		t.Errorf("the line of an exchange that was granted: %s", last)
 	}
@@ -363,7 +363,7 @@ func TestAuditLineAfterHalfALine(t *testing.T) {
 
 // A stalling writer stops at its first line, until released.
 type stalling struct {
-	lines
+	exchangetest.Log
 	entered, release chan struct{}
 	writes           atomic.Int64
 }
@@ -373,7 +373,7 @@ func (w *stalling) Write(p []byte) (int, error) {
 		close(w.entered)
 		<-w.release
 	}
-	return w.lines.Write(p)
+	return w.Log.Write(p)
 }
 
 // TestAuditReaderStops has the reader of the audit stop: the exchange whose line
@@ -384,7 +384,7 @@ func TestAuditReaderStops(t *testing.T) {
 	audit := &stalling{entered: make(chan struct{}), release: make(chan struct{})}
 	clock := exchangetest.NewClock(siteTime)
 	s := newSite(t, siteConfig, func(o *exchange.Options) { o.Now, o.After, o.Audit = clock.Now, clock.After, audit })
-	s.events.take()
+	s.events.Take()
 	body := form(s.token(nil))
 	first := make(chan string, 1)
 	go func() { first <- s.post(t, body) }()
@@ -411,13 +411,13 @@ func TestAuditReaderStops(t *testing.T) {
 	}
 	want := event("it takes longer than 2s; whatever the line says, its exchange is refused") +
 		strings.Repeat(event("an earlier line is still being written"), 3)
-	if diff := cmp.Diff(want, s.events.take()); diff != "" {
+	if diff := cmp.Diff(want, s.events.Take()); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 
 	close(audit.release)
 	await(t, "written", func() bool { return s.post(t, body) == usualAnswer })
-	lines := strings.Fields(strings.ReplaceAll(audit.take(), " ", "_"))
+	lines := strings.Fields(strings.ReplaceAll(audit.Take(), " ", "_"))
 	if len(lines) != 2 || !json.Valid([]byte(lines[0])) || !json.Valid([]byte(lines[1])) {
 		t.Errorf("lines:\n%s", strings.Join(lines, "\n"))
 	}
@@ -426,7 +426,7 @@ func TestAuditReaderStops(t *testing.T) {
 func TestEventOfRefusedRequest(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, siteConfig, nil)
-	s.events.take()
+	s.events.Take()
 	event := func(reason, detail string) string {
 		return fmt.Sprintf(`{"level":"INFO","msg":"refused","reason":%q,"detail":%q,"issuer":"","kid":"","address":"127.0.0.1","trace_id":%q,"suppressed":0}`+"\n", reason, reason+": "+detail, siteTraceID)
 	}
@@ -436,7 +436,7 @@ func TestEventOfRefusedRequest(t *testing.T) {
 	want := event("malformed_request", "grant_type is missing") +
 		event("invalid_parameter", "the parameter room has a value that is not allowed") +
 		event("origin_not_allowed", "the configuration does not list this origin")
-	if diff := cmp.Diff(want, s.events.take()); diff != "" {
+	if diff := cmp.Diff(want, s.events.Take()); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 }

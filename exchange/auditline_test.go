@@ -53,7 +53,7 @@ func TestReadAuditOfExchanges(t *testing.T) {
 			if _, err := s.Exchange(t.Context(), &r); err != nil {
 				t.Fatal(err)
 			}
-			lines, fault := readAudit(s.audit.take())
+			lines, fault := readAudit(s.audit.Take())
 			test.want.Number, test.want.Config, test.want.Issuer, test.want.Client = 1, s.hash, "idp", "app"
 			test.want.Time, test.want.Subject = siteTime.UTC(), subjectHash("https://idp.example.com", "auth0|1")
 			if diff := cmp.Diff([]*exchange.AuditLine{&test.want}, lines); diff != "" || fault != "" {

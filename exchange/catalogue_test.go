@@ -1,7 +1,6 @@
 package exchange_test
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/base64"
@@ -15,7 +14,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -33,27 +31,8 @@ var now = time.Unix(1_780_000_000, 0)
 // A service is an exchange on loopback with all that it writes.
 type service struct {
 	url   string
-	log   logBuffer   // events at debug level, and audit lines
-	later atomic.Bool // the clock shows the next second
-}
-
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-// take returns what was written since the last call.
-func (l *logBuffer) take() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	defer l.b.Reset()
-	return l.b.String()
+	log   exchangetest.Log // events at debug level, and audit lines
+	later atomic.Bool      // the clock shows the next second
 }
 
 // serve starts an exchange and waits until it has keys.
@@ -166,7 +145,7 @@ func (s *service) awaken(t *testing.T) {
 	s.later.Store(true)
 	s.exchange(t, "x")
 	s.later.Store(false)
-	s.log.take()
+	s.log.Take()
 }
 
 // A refusal is an error answer without what differs each time.
@@ -245,7 +224,7 @@ func TestCatalogue(t *testing.T) {
 func (s *service) judge(t *testing.T, a exchangetest.Attack) {
 	t.Helper()
 	got := s.exchange(t, a.Token)
-	shown := s.log.take()
+	shown := s.log.Take()
 	switch {
 	case a.Reason == "":
 		var granted struct{ Identity string }

@@ -93,7 +93,7 @@ func TestExplain(t *testing.T) {
 			}
 		})
 	}
-	if s.audit.take() != "" {
+	if s.audit.Take() != "" {
 		t.Error("explaining wrote an audit line")
 	}
 }

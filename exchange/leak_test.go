@@ -57,8 +57,8 @@ func TestNothingLeaks(t *testing.T) {
 		reasons[reasonOf(text)]++
 		for what, shown := range map[string]string{
 			"answer":     ownWords.ReplaceAllString(text, ""),
-			"audit line": s.audit.take(),
-			"events":     s.events.take(),
+			"audit line": s.audit.Take(),
+			"events":     s.events.Take(),
 		} {
 			if leak := g.secrets.leaked(shown); leak != "" {
 				t.Fatalf("request %d: the %s shows %s\n%s\n%s\nrequest: %v\n%s", n, what, leak, shown, text, header, body)

@@ -153,20 +153,20 @@ func TestRateLimitedAnswers(t *testing.T) {
 	s := newSite(t, limited("{per_ip: 2/m, per_subject: 1/m, failures_per_ip: off}"), nil)
 	bearer := headers("Authorization", "Bearer "+s.token(nil), "Origin", appOrigin, "X-Forwarded-For", "198.51.100.7")
 	s.send(t, "POST", "/token", bearer, "")
-	s.audit.take()
+	s.audit.Take()
 	if diff := cmp.Diff(forOrigin(appOrigin, rateLimited(60)), s.send(t, "POST", "/token", bearer, "")); diff != "" {
 		t.Errorf("too many of a person (-want +got):\n%s", diff)
 	}
 	line := s.auditLine("auth0|1", "app", "198.51.100.7", `[]`, `"outcome":"refused","reason":"rate_limited","detail":"too many requests of this subject"`)
-	if diff := cmp.Diff(line, s.audit.take()); diff != "" {
+	if diff := cmp.Diff(line, s.audit.Take()); diff != "" {
 		t.Errorf("audit (-want +got):\n%s", diff)
 	}
-	s.events.take()
+	s.events.Take()
 	if diff := cmp.Diff(forOrigin(appOrigin, rateLimited(30)), s.send(t, "POST", "/token", bearer, "")); diff != "" {
 		t.Errorf("too many of an address (-want +got):\n%s", diff)
 	}
 	event := `{"level":"INFO","msg":"refused","reason":"rate_limited","detail":"rate_limited: too many requests from this address","issuer":"","kid":"","address":"198.51.100.7","trace_id":"` + siteTraceID + `","suppressed":0}` + "\n"
-	if diff := cmp.Diff(event, s.events.take()); diff != "" {
+	if diff := cmp.Diff(event, s.events.Take()); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 }
@@ -176,7 +176,7 @@ func TestRateLimitedAnswers(t *testing.T) {
 func TestForgedForwarded(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, strings.Replace(limited("{per_ip: 3/m, per_subject: off, failures_per_ip: off}"), "127.0.0.0/8, ", "", 1), nil)
-	s.events.take()
+	s.events.Take()
 	for i, want := range []string{"granted", "granted", "granted", "rate_limited 20", "rate_limited 20"} {
 		h := headers("X-Forwarded-For", fmt.Sprintf("198.51.100.%d", i), "Content-Type", formType)
 		if got := outcomeOf(s.send(t, "POST", "/token", h, form(s.token(nil)))); got != want {
@@ -186,7 +186,7 @@ func TestForgedForwarded(t *testing.T) {
 	s.Close()
 	s.Close()
 	var got []string
-	for line := range strings.Lines(s.events.take()) {
+	for line := range strings.Lines(s.events.Take()) {
 		if strings.Contains(line, "Forwarded") {
 			got = append(got, line)
 		}
@@ -225,7 +225,7 @@ func TestLimitsWithoutStore(t *testing.T) {
 		shared.Store = store.NewMemory(o.Now)
 		o.Store = &shared
 	})
-	s.events.take()
+	s.events.Take()
 	post := func() string { return outcomeOf(s.post(t, form(s.token(nil)))) }
 	for i, step := range []struct {
 		away  bool
@@ -250,7 +250,7 @@ func TestLimitsWithoutStore(t *testing.T) {
 		}
 	}
 	var got []string
-	for line := range strings.Lines(s.events.take()) {
+	for line := range strings.Lines(s.events.Take()) {
 		if strings.Contains(line, `"limits `) {
 			got = append(got, line)
 		}

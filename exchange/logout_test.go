@@ -70,7 +70,7 @@ func newLogoutSite(t testing.TB, configuration string) (*site, *ledger) {
 		l.Store = store.NewMemory(o.Now)
 		o.Store = l
 	})
-	s.events.take()
+	s.events.Take()
 	return s, l
 }
 
@@ -270,7 +270,7 @@ func TestLogout(t *testing.T) {
 			if diff := cmp.Diff(marks, l.marks); diff != "" {
 				t.Errorf("marks (-want +got):\n%s", diff)
 			}
-			if got, want := s.events.take(), `{"level":"INFO","msg":"logout","issuer":"idp",`+test.event+`,"address":"127.0.0.1","trace_id":"`+siteTraceID+"\"}\n"; got != want {
+			if got, want := s.events.Take(), `{"level":"INFO","msg":"logout","issuer":"idp",`+test.event+`,"address":"127.0.0.1","trace_id":"`+siteTraceID+"\"}\n"; got != want {
 				t.Errorf("event\n got %s\nwant %s", got, want)
 			}
 			var refused []string
@@ -382,7 +382,7 @@ func TestLogoutWithoutStore(t *testing.T) {
 				want := `{"level":"ERROR","msg":"store","error":"the store is away","trace_id":"` + siteTraceID + `","suppressed":0}
 {"level":"INFO","msg":"logout refused","reason":"store_unavailable","detail":"store_unavailable: the store did not answer","issuer":"","kid":"","address":"127.0.0.1","trace_id":"` + siteTraceID + `","suppressed":0}
 `
-				if diff := cmp.Diff(want, s.events.take()); diff != "" {
+				if diff := cmp.Diff(want, s.events.Take()); diff != "" {
 					t.Errorf("events (-want +got):\n%s", diff)
 				}
 			}
@@ -429,7 +429,7 @@ func TestExchangeWithoutStore(t *testing.T) {
 			if test.name == "no logout" {
 				event = ""
 			}
-			if got := s.events.take(); got != event {
+			if got := s.events.Take(); got != event {
 				t.Errorf("events\n got %s\nwant %s", got, event)
 			}
 		})
@@ -453,12 +453,12 @@ func TestLoggedOutInOrder(t *testing.T) {
 		t.Errorf("before require (-want +got):\n%s", diff)
 	}
 	want := s.auditLine("auth0|1", "app", "127.0.0.1", "[]", `"outcome":"refused","reason":"logged_out","detail":"the subject logged out after it was issued"`)
-	if got := s.audit.take(); got != want {
+	if got := s.audit.Take(); got != want {
 		t.Errorf("audit line\n got %s\nwant %s", got, want)
 	}
 	s.post(t, form(s.token(m{"sid": "s1"})))
 	want = s.auditLine("auth0|1", "app", "127.0.0.1", "[]", `"outcome":"refused","reason":"logged_out","detail":"its session has ended"`)
-	if got := s.audit.take(); got != want {
+	if got := s.audit.Take(); got != want {
 		t.Errorf("audit line\n got %s\nwant %s", got, want)
 	}
 	partners := form(s.token(m{"iss": "https://partner.example.com/"}))
@@ -483,11 +483,11 @@ func TestLogoutRefusedEvents(t *testing.T) {
 		{s.logoutToken(m{"iss": "https://partner.example.com/"}), event("unknown_issuer", "iss is another issuer's", "partner", "k1")},
 	} {
 		s.logOut(t, test.token)
-		if diff := cmp.Diff(test.want, s.events.take()); diff != "" {
+		if diff := cmp.Diff(test.want, s.events.Take()); diff != "" {
 			t.Errorf("event (-want +got):\n%s", diff)
 		}
 	}
-	if line := s.audit.take(); line != "" {
+	if line := s.audit.Take(); line != "" {
 		t.Errorf("audit line %s", line)
 	}
 }
@@ -503,9 +503,9 @@ func TestLogoutIsNoShadow(t *testing.T) {
 		t.Errorf("answer (-want +got):\n%s", diff)
 	}
 	s.post(t, form(s.token(m{"sub": "b"})))
-	s.events.take()
+	s.events.Take()
 	s.Close()
-	if got, want := s.events.take(), soFar(cfg, 1, 0, 0, 0, 0); got != want {
+	if got, want := s.events.Take(), soFar(cfg, 1, 0, 0, 0, 0); got != want {
 		t.Errorf("events\n got %s\nwant %s", got, want)
 	}
 }

@@ -167,7 +167,7 @@ func TestReadySaysWhyNot(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("answer (-want +got):\n%s", diff)
 	}
-	event, _, _ := strings.Cut(s.events.take(), "\n")
+	event, _, _ := strings.Cut(s.events.Take(), "\n")
 	if want := `{"level":"WARN","msg":"keys not fetched","issuer":"idp","error":"discovery: the provider's discovery document could not be read","failures":1}`; event != want {
 		t.Errorf("event\n got %s\nwant %s", event, want)
 	}

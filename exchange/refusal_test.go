@@ -97,7 +97,7 @@ func withProvider(idp *exchangetest.IdP) string {
 
 // failing fails to write while full is set.
 type failing struct {
-	lines
+	exchangetest.Log
 	full bool
 }
 
@@ -107,20 +107,20 @@ func (f *failing) Write(p []byte) (int, error) {
 	if f.full {
 		return 0, errDiskFull
 	}
-	return f.lines.Write(p)
+	return f.Log.Write(p)
 }
 
 func TestAuditUnavailable(t *testing.T) {
 	t.Parallel()
 	audit := &failing{full: true}
 	s := newSite(t, siteConfig, func(o *exchange.Options) { o.Audit = audit })
-	s.events.take()
+	s.events.Take()
 	want := waiting(refusalWith(503, "temporarily_unavailable", "a part of this service is not available", "audit_unavailable", "retry"))
 	for name, token := range map[string]string{"granted": s.token(nil), "denied": s.token(m{"groups": []string{"suspended"}})} {
 		if diff := cmp.Diff(want, s.post(t, form(token))); diff != "" {
 			t.Errorf("answer to who is %s (-want +got):\n%s", name, diff)
 		}
-		if got, want := s.events.take(), `{"level":"ERROR","msg":"audit","error":"writing the audit record: no space left on device","trace_id":"`+siteTraceID+`"}`+"\n"; got != want {
+		if got, want := s.events.Take(), `{"level":"ERROR","msg":"audit","error":"writing the audit record: no space left on device","trace_id":"`+siteTraceID+`"}`+"\n"; got != want {
 			t.Errorf("events\n got %s\nwant %s", got, want)
 		}
 	}
@@ -145,7 +145,7 @@ func TestInternal(t *testing.T) {
 	if diff := cmp.Diff(internalError, s.post(t, form(s.token(nil)))); diff != "" {
 		t.Errorf("answer (-want +got):\n%s", diff)
 	}
-	if got, want := s.events.take(), `{"level":"ERROR","msg":"internal error","error":"internal: there is no randomness","trace_id":"`+siteTraceID+`"}`+"\n"; got != want {
+	if got, want := s.events.Take(), `{"level":"ERROR","msg":"internal error","error":"internal: there is no randomness","trace_id":"`+siteTraceID+`"}`+"\n"; got != want {
 		t.Errorf("events\n got %s\nwant %s", got, want)
 	}
 }
@@ -168,7 +168,7 @@ func TestPanic(t *testing.T) {
 	if diff := cmp.Diff(forOrigin(appOrigin, internalError), page); diff != "" {
 		t.Errorf("answer to a page (-want +got):\n%s", diff)
 	}
-	events := s.events.take()
+	events := s.events.Take()
 	for _, want := range []string{
 		`{"level":"ERROR","msg":"panic","error":"the source of randomness broke","stack":"`,
 		`{"level":"ERROR","msg":"internal error","error":"panic","trace_id":"` + siteTraceID + `"}`,
@@ -239,11 +239,11 @@ func TestPanicSaysWhere(t *testing.T) {
 		o.Rand = readerFunc(func([]byte) (int, error) { panic("the source of randomness broke") })
 	})
 	s.post(t, form(s.token(nil)))
-	event, _, _ := strings.Cut(s.events.take(), "\n")
+	event, _, _ := strings.Cut(s.events.Take(), "\n")
 	if !strings.Contains(event, "(*Minter).mint") || !strings.Contains(event, siteTraceID) {
 		t.Errorf("no stack, or no trace id: %s", event)
 	}
-	if line := s.audit.take(); !strings.Contains(line, `"outcome":"refused","reason":"internal"`) {
+	if line := s.audit.Take(); !strings.Contains(line, `"outcome":"refused","reason":"internal"`) {
 		t.Errorf("audit line %q", line)
 	}
 }

@@ -81,13 +81,13 @@ func TestReloadKeepsRequestsInFlight(t *testing.T) {
 		g.Store = store.NewMemory(o.Now)
 		o.Store = g
 	})
-	s.events.take()
+	s.events.Take()
 	type answer struct{ token, rest, line string }
 	answers := make(chan answer)
 	post := func() {
 		var a answer
 		a.token, a.rest = s.exchange(t, form(s.token(nil), "room", "blue-1"))
-		a.line = s.audit.take()
+		a.line = s.audit.Take()
 		answers <- a
 	}
 	withoutID := func(line string) string {
@@ -120,7 +120,7 @@ func TestReloadKeepsRequestsInFlight(t *testing.T) {
 	}
 	go func() { // and one that is right now
 		token, rest := s.exchange(t, form(s.token(nil), "room", "blue"))
-		answers <- answer{token, rest, s.audit.take()}
+		answers <- answer{token, rest, s.audit.Take()}
 	}()
 	<-g.entered
 	g.release <- struct{}{}
@@ -193,7 +193,7 @@ func TestReloadKeeps(t *testing.T) {
 	s := newSite(t, base, nil)
 	admin := s.newAdmin(t)
 	hash := func() string {
-		_, hash, _ := strings.Cut(s.audit.take(), `"subject_hash":"`)
+		_, hash, _ := strings.Cut(s.audit.Take(), `"subject_hash":"`)
 		hash, _, _ = strings.Cut(hash, `"`)
 		return hash
 	}
@@ -242,7 +242,7 @@ func TestReloadRefused(t *testing.T) {
 		if diff := cmp.Diff([]string{served + " " + toldError}, told); diff != "" {
 			t.Errorf("told (-want +got):\n%s", diff)
 		}
-		if got := s.events.take(); got != event+"\n" {
+		if got := s.events.Take(); got != event+"\n" {
 			t.Errorf("event\n got %swant %s", got, event)
 		}
 		told = nil
@@ -399,7 +399,7 @@ func TestCompareAnew(t *testing.T) {
 	t.Parallel()
 	first, second := candidate(t, "idp__", "person__"), candidate(t)
 	s := shadowed(t, first)
-	s.events.take()
+	s.events.Take()
 	exchangeOne := func() {
 		if _, err := s.Exchange(t.Context(), &exchange.Request{SubjectToken: s.token(nil), TraceID: siteTraceID}); err != nil {
 			t.Error(err)
@@ -415,7 +415,7 @@ func TestCompareAnew(t *testing.T) {
 	want := differs + soFar(first, 1, 1, 1, 0, 0) +
 		`{"level":"INFO","msg":"comparing","shadow":"` + second.Hash + `"}` + "\n" +
 		`{"level":"INFO","msg":"serving","config":"` + s.hash + `"}` + "\n" + differs + soFar(second, 2, 1, 1, 0, 0)
-	if diff := cmp.Diff(want, s.events.take()); diff != "" {
+	if diff := cmp.Diff(want, s.events.Take()); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 }

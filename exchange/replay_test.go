@@ -116,14 +116,14 @@ func TestRefusalsCostNoUse(t *testing.T) {
 				}
 			}
 		}
-		s.audit.take()
+		s.audit.Take()
 		if got := outcomeOf(s.post(t, form(support, "room", "blue"))); got != round {
 			t.Errorf("%s, want %s", got, round)
 		}
 	}
 	line := s.auditLine("auth0|1", "app", "127.0.0.1", `["support","everyone"]`,
 		`"outcome":"refused","reason":"replayed","detail":"it was used as often as max_uses allows","grants":["video","chat","sync"],"ttl":14400`)
-	if diff := cmp.Diff(line, s.audit.take()); diff != "" {
+	if diff := cmp.Diff(line, s.audit.Take()); diff != "" {
 		t.Errorf("audit (-want +got):\n%s", diff)
 	}
 }
@@ -168,13 +168,13 @@ func TestUseWithoutStore(t *testing.T) {
 				l.Store = store.NewMemory(o.Now)
 				o.Store = l
 			})
-			s.events.take()
+			s.events.Take()
 			token := form(s.token(nil))
 			if diff := cmp.Diff(want, s.post(t, token)); diff != "" {
 				t.Errorf("answer (-want +got):\n%s", diff)
 			}
 			event := `{"level":"ERROR","msg":"store","error":"the store is away","trace_id":"` + siteTraceID + `","suppressed":0}` + "\n"
-			if diff := cmp.Diff(event, s.events.take()); diff != "" {
+			if diff := cmp.Diff(event, s.events.Take()); diff != "" {
 				t.Errorf("events (-want +got):\n%s", diff)
 			}
 			l.mu.Lock()

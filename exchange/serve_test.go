@@ -131,12 +131,7 @@ func TestServeFails(t *testing.T) {
 			if err := s.Serve(t.Context(), public, admin); !errors.Is(err, net.ErrClosed) {
 				t.Errorf("Serve: %v", err)
 			}
-			for _, l := range []net.Listener{public, admin} {
-				if conn, err := net.Dial("tcp", l.Addr().String()); err == nil {
-					conn.Close()
-					t.Errorf("%s is still listened to", l.Addr())
-				}
-			}
+			wantClosed(t, public, admin)
 		})
 	}
 }
@@ -233,7 +228,7 @@ func (s *site) serial(t *testing.T, roots *x509.CertPool) int64 {
 // handshakes are said at another, when the server comes to it.
 func (s *site) warnings() string {
 	var b strings.Builder
-	for line := range strings.Lines(s.events.take()) {
+	for line := range strings.Lines(s.events.Take()) {
 		if strings.HasPrefix(line, `{"level":"WARN"`) {
 			b.WriteString(line)
 		}
@@ -284,7 +279,7 @@ func TestTLS(t *testing.T) {
 		t.Errorf("the admin listener has TLS: %s", got)
 	}
 
-	s.events.take()
+	s.events.Take()
 	later := siteTime.Add(time.Minute)
 	put(t, files.cert, cert2, later)
 	if got := s.serial(t, roots); got != 1 || s.warnings() != "" {
@@ -337,27 +332,18 @@ func TestTLSWithoutFiles(t *testing.T) {
 	if err := os.Remove(files.cert); err != nil {
 		t.Fatal(err)
 	}
-	err := s.Serve(t.Context(), listen(t), listen(t))
+	public, admin := listen(t), listen(t)
+	err := s.Serve(t.Context(), public, admin)
 	if want := "looking at the certificate: stat " + files.cert + ": no such file or directory"; err == nil || err.Error() != want {
 		t.Errorf("Serve: %v, want %s", err, want)
 	}
+	wantClosed(t, public, admin)
 }
 
-func TestServeClosesListenersWithoutFiles(t *testing.T) {
-	t.Parallel()
-	files := newPair(t)
-	cert, key := newCertificate(t, 1)
-	put(t, files.cert, cert, siteTime)
-	put(t, files.key, key, siteTime)
-	s := prepareSite(t, withTLS(files), nil)
-	if err := os.Remove(files.cert); err != nil {
-		t.Fatal(err)
-	}
-	public, admin := listen(t), listen(t)
-	if err := s.Serve(t.Context(), public, admin); err == nil {
-		t.Fatal("it served")
-	}
-	for _, l := range []net.Listener{public, admin} {
+// wantClosed faults listeners that are still listened to.
+func wantClosed(t *testing.T, listeners ...net.Listener) {
+	t.Helper()
+	for _, l := range listeners {
 		if conn, err := net.Dial("tcp", l.Addr().String()); err == nil {
 			conn.Close()
 			t.Errorf("%s is still listened to", l.Addr())

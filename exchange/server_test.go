@@ -1,7 +1,6 @@
 package exchange_test
 
 import (
-	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -16,7 +15,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -116,28 +114,8 @@ type site struct {
 	key    *exchangetest.Key
 	clock  *exchangetest.Clock
 	hash   string // of the configuration
-	events lines
-	audit  lines
-}
-
-// lines are what was logged.
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-// take returns what was written since the last call.
-func (l *lines) take() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	defer l.text.Reset()
-	return l.text.String()
+	events exchangetest.Log
+	audit  exchangetest.Log
 }
 
 // zeros is a source of randomness that has none: every token has the same id.

@@ -12,6 +12,7 @@ import (
 
 	"twilio-sts/config"
 	"twilio-sts/exchange"
+	"twilio-sts/exchange/exchangetest"
 )
 
 // candidate is siteConfig with changes, of pairs of old and new text, as a
@@ -124,7 +125,7 @@ func TestShadow(t *testing.T) {
 			if strings.Contains(test.want, `"widens":true`) {
 				widened = 1
 			}
-			if diff := cmp.Diff(test.want+soFar(cfg, 1, different, widened, 0, 0), s.events.take()); diff != "" {
+			if diff := cmp.Diff(test.want+soFar(cfg, 1, different, widened, 0, 0), s.events.Take()); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -144,9 +145,9 @@ func TestShadowSeesVerifiedTokensAlone(t *testing.T) {
 			t.Error("this was to be refused")
 		}
 	}
-	s.events.take()
+	s.events.Take()
 	s.Close()
-	if got := s.events.take(); got != "" {
+	if got := s.events.Take(); got != "" {
 		t.Errorf("logged %s", got)
 	}
 }
@@ -174,7 +175,7 @@ func TestShadowLogsWithinBounds(t *testing.T) {
 	exchange(2)
 	s.Close()
 	want := strings.Repeat(line(0), 10) + line(3) + soFar(cfg, 14, 14, 14, 0, 0) + line(0) + soFar(cfg, 15, 15, 15, 0, 0)
-	if diff := cmp.Diff(want, s.events.take()); diff != "" {
+	if diff := cmp.Diff(want, s.events.Take()); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -183,13 +184,13 @@ func TestShadowLogsWithinBounds(t *testing.T) {
 type gate struct {
 	reached, open chan struct{}
 	once          sync.Once
-	lines
+	exchangetest.Log
 }
 
 func (g *gate) Write(p []byte) (int, error) {
 	g.once.Do(func() { close(g.reached) })
 	<-g.open
-	return g.lines.Write(p)
+	return g.Log.Write(p)
 }
 
 // TestShadowNeverHoldsUp stops the shadow at its first line: every exchange is
@@ -218,7 +219,7 @@ func TestShadowNeverHoldsUp(t *testing.T) {
 	if _, err := s.Exchange(t.Context(), &r); err != nil {
 		t.Errorf("after Close: %v", err)
 	}
-	got := g.take()
+	got := g.Take()
 	if want := soFar(cfg, 1+queue, 1+queue, 1+queue, 0, more); !strings.HasSuffix(got, want) || strings.Count(got, "\n") != 11 {
 		t.Errorf("logged %s\nwant ten differences and %s", got, want)
 	}
@@ -242,7 +243,7 @@ func TestShadowBesideManyExchanges(t *testing.T) {
 	}
 	wg.Wait()
 	s.Close()
-	if got := s.events.take(); !strings.Contains(got, `"seen":100,"different":100,"widened":100,`) {
+	if got := s.events.Take(); !strings.Contains(got, `"seen":100,"different":100,"widened":100,`) {
 		t.Errorf("logged %s", got)
 	}
 }
@@ -259,7 +260,7 @@ func TestShadowThatPanics(t *testing.T) {
 	}
 	s.Close()
 	want := `{"level":"ERROR","msg":"shadow","error":"a panic of type runtime.errorString","trace_id":"` + siteTraceID + `"}` + "\n" + soFar(cfg, 1, 0, 0, 1, 0)
-	if diff := cmp.Diff(want, s.events.take()); diff != "" {
+	if diff := cmp.Diff(want, s.events.Take()); diff != "" {
 		t.Error(diff)
 	}
 }

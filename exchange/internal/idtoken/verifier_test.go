@@ -1,7 +1,6 @@
 package idtoken_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/elliptic"
 	"crypto/sha256"
@@ -19,7 +18,6 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -40,7 +38,7 @@ type world struct {
 	idp      *exchangetest.IdP
 	key      *exchangetest.Key
 	verifier *idtoken.Verifier
-	log      syncBuffer
+	log      exchangetest.Log
 }
 
 // newWorld returns a verifier for an issuer with this algorithm.
@@ -98,24 +96,6 @@ func startVerifier(t testing.TB, text string, o idtoken.Options, log io.Writer) 
 	return v
 }
 
-// A syncBuffer is a log that is read while it is written.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
-
 func awaitKeys(t testing.TB, v *idtoken.Verifier) {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
@@ -157,7 +137,7 @@ const accepted = "accepted as idp client app"
 // TestCatalogue holds every token of the catalogue against the verifier alone.
 func TestCatalogue(t *testing.T) {
 	c := exchangetest.NewCatalogue(t, now)
-	var log syncBuffer
+	var log exchangetest.Log
 	v := newVerifier(t, c.Config, idtoken.Options{}, &log)
 	for _, a := range c.Attacks {
 		t.Run(a.Row+" "+a.Name, func(t *testing.T) {
@@ -385,7 +365,7 @@ func TestDiscovery(t *testing.T) {
 			}))
 			defer server.Close()
 			clock := exchangetest.NewClock(now)
-			var log syncBuffer
+			var log exchangetest.Log
 			v := startVerifier(t, issuersOf("\n  - {name: idp, issuer: %q, audiences: [app], identity: \"idp_${escape(claims.sub)}\"}", server.URL), idtoken.Options{After: clock.After}, &log)
 			clock.AwaitTimer(t)
 			if got := v.Keys()[0]; got.Error != test.want || got.Ready != (test.want == "") {
@@ -408,7 +388,7 @@ func TestDiscoveryOverTLS(t *testing.T) {
 	}))
 	defer server.Close()
 	clock := exchangetest.NewClock(now)
-	var log syncBuffer
+	var log exchangetest.Log
 	v := startVerifier(t, issuersOf("\n  - {name: idp, issuer: %q, audiences: [app], identity: \"idp_${escape(claims.sub)}\"}", server.URL),
 		idtoken.Options{After: clock.After, Transport: server.Client().Transport}, &log)
 	clock.AwaitTimer(t)

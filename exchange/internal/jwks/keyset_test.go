@@ -28,24 +28,7 @@ type rig struct {
 	idp   *exchangetest.IdP
 	clock *exchangetest.Clock
 	set   *jwks.KeySet
-	log   *syncBuffer
-}
-
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
+	log   *exchangetest.Log
 }
 
 var (
@@ -62,7 +45,7 @@ func newRig(t *testing.T, answer http.HandlerFunc, keys ...*exchangetest.Key) *r
 // newRigWith is newRig with other options.
 func newRigWith(t *testing.T, change func(*jwks.Options), answer http.HandlerFunc, keys ...*exchangetest.Key) *rig {
 	t.Helper()
-	r := &rig{idp: exchangetest.NewIdP(t, keys...), clock: exchangetest.NewClock(start), log: &syncBuffer{}}
+	r := &rig{idp: exchangetest.NewIdP(t, keys...), clock: exchangetest.NewClock(start), log: &exchangetest.Log{}}
 	r.idp.Answer(answer)
 	o := jwks.Options{
 		Algorithms: exchangetest.Algorithms(),
